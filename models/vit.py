@@ -1,0 +1,35 @@
+"""Vision transformer: an image `(1, 3, side, side)` -> one hidden state per patch `(1, 1 + patches, width)`.
+
+Source: transformers `ViTModel` with eager attention, no pooler; Dosovitskiy et al., "An Image is Worth 16x16
+Words", arXiv 2010.11929 (ViT-Base/16).
+"""
+
+from __future__ import annotations
+
+import torch
+from transformers import ViTConfig, ViTModel
+
+from models.export import Example
+
+PATCH = 16
+
+
+class Vit(torch.nn.Module):
+    """`ViTModel` that returns the last hidden state alone."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.model = ViTModel(config, add_pooling_layer=False)
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        hidden: torch.Tensor = self.model(pixel_values).last_hidden_state
+        return hidden
+
+
+def build(*, layers: int = 4, image: int = 1024, width: int = 768, heads: int = 12) -> Example:
+    """ViT with `layers` blocks of `width` channels on an image of `image` x `image` pixels."""
+    config = ViTConfig(
+        num_hidden_layers=layers, hidden_size=width, num_attention_heads=heads, intermediate_size=4 * width,
+        image_size=image, patch_size=PATCH, attn_implementation="eager",
+    )  # fmt: skip
+    return Example(Vit(config), {"pixel_values": torch.randn(1, 3, image, image)}, ("last_hidden_state",))

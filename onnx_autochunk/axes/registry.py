@@ -1,0 +1,180 @@
+"""Which rule an op has: (domain, op type, opset range) -> rule.
+
+    spec("Relu Exp", "... -> ...")                  one string for a family
+    @rule("Softmax LogSoftmax", since=13)           a function of the node for what depends on attributes and ranks
+    def softmax(node: Node) -> Answer: ...
+
+`rule_for` never fails on a model: an operator without a rule, an unknown shape or an unknown attribute is a barrier with
+a reason. The registry is filled when `onnx_autochunk.axes.rules` is imported and not changed afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_autochunk.axes.factor import Mark, Rule
+from onnx_autochunk.axes.notation import Shape, bind
+from onnx_autochunk.errors import RuleError
+from onnx_autochunk.graph.model import Graph, Op
+
+Answer = str | tuple[str, Mapping[int, int]] | Rule
+"""What a rule function returns: a rule string, one with the `sizes` of the Rule, or the Rule itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One op with the shapes of its operands and results; None where one is absent."""
+
+    op: Op
+    graph: Graph
+    operands: tuple[Shape | None, ...]
+    results: tuple[Shape | None, ...]
+
+    def shape(self, operand: int) -> Shape:
+        """Shape of an operand that the operator always has."""
+        found = self.operands[operand] if operand < len(self.operands) else None
+        if found is None:
+            raise RuleError(f"{self.op.type} {self.op.name!r} has no operand {operand}")
+        return found
+
+    def has(self, operand: int) -> bool:
+        """True when an optional operand is given."""
+        return operand < len(self.operands) and self.operands[operand] is not None
+
+    def gives(self, result: int) -> bool:
+        """True when an optional result is used."""
+        return result < len(self.results) and self.results[result] is not None
+
+    def int(self, name: str, default: int) -> int:
+        """An integer attribute."""
+        found = self.op.attributes.get(name, default)
+        if not isinstance(found, int):
+            raise RuleError(f"{self.op.type} {self.op.name!r}: attribute {name} is {found!r}, not an integer")
+        return found
+
+    def ints(self, name: str) -> tuple[int, ...] | None:
+        """A list of integers among the attributes; None when it is not given."""
+        found = self.op.attributes.get(name)
+        if found is None:
+            return None
+        if not isinstance(found, Sequence) or not all(isinstance(entry, int) for entry in found):
+            raise RuleError(f"{self.op.type} {self.op.name!r}: attribute {name} is {found!r}, not integers")
+        return tuple(found)
+
+    def text(self, name: str, default: str) -> str:
+        """A string attribute."""
+        found = self.op.attributes.get(name, default)
+        return found.decode() if isinstance(found, bytes) else str(found)
+
+    def known(self, operand: int) -> tuple[int, ...] | None:
+        """The integers of a constant or computed shape vector; None when they are absent or unknown."""
+        data = self._data(operand)
+        return None if data is None else tuple(int(entry) for entry in data.flat)
+
+    def numbers(self, operand: int) -> tuple[float, ...] | None:
+        """The numbers of a constant operand; None when they are absent or unknown."""
+        data = self._data(operand)
+        return None if data is None else tuple(float(entry) for entry in data.flat)
+
+    def _data(self, operand: int) -> NDArray[np.generic] | None:
+        return self.graph.values[self.op.inputs[operand]].data if self.has(operand) else None
+
+    def axis(self, default: int, rank: int) -> int:
+        """The attribute `axis`, counted from the left."""
+        return self.int("axis", default) % max(rank, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    since: int
+    until: int  # first opset that the rule no longer describes
+    make: Callable[[Node], Answer]
+
+
+_LATEST = 1 << 30
+_ENTRIES: dict[tuple[str, str], tuple[_Entry, ...]] = {}
+
+
+def spec(types: str, notation: str, *, domain: str = "", since: int = 1, until: int = _LATEST) -> None:
+    """Give a family of operators (names separated by spaces) one rule string."""
+    _register(types, domain, _Entry(since, until, lambda node: notation))
+
+
+def rule(
+    types: str, *, domain: str = "", since: int = 1, until: int = _LATEST
+) -> Callable[[Callable[[Node], Answer]], Callable[[Node], Answer]]:
+    """Decorate the function that makes the rule of a family of operators from the node."""
+
+    def record(make: Callable[[Node], Answer]) -> Callable[[Node], Answer]:
+        _register(types, domain, _Entry(since, until, make))
+        return make
+
+    return record
+
+
+def _register(types: str, domain: str, entry: _Entry) -> None:
+    for type_ in types.split():
+        present = _ENTRIES.get((domain, type_), ())
+        if any(entry.since < other.until and other.since < entry.until for other in present):
+            raise RuleError(f"two rules for {type_} of {domain or 'ai.onnx'} cover one opset")
+        _ENTRIES[domain, type_] = (*present, entry)
+
+
+def registered() -> tuple[tuple[str, str], ...]:
+    """(domain, op type) of every operator that has an entry, barriers included."""
+    return tuple(_ENTRIES)
+
+
+def barrier(reason: str) -> Rule:
+    """The rule of an op that no axis passes."""
+    return Rule(barrier=reason)
+
+
+def rule_for(op: Op, graph: Graph) -> Rule:
+    """The rule of one op; operators without one, and unknown shapes, give a barrier with its reason.
+
+    Raises:
+        RuleError: when a registered rule contradicts the op's shapes: a bug of this package.
+    """
+    domain = "" if op.domain == "ai.onnx" else op.domain
+    entries = _ENTRIES.get((domain, op.type), ())
+    entry = next((e for e in entries if e.since <= op.version < e.until), None)
+    if entry is None:
+        at = f" at opset {op.version}" if entries else ""
+        return barrier(f"no rule for {f'{domain}::' if domain else ''}{op.type}{at}")
+    if op.subgraphs:
+        return barrier(f"{op.type} has a subgraph")
+    for name in chain(op.inputs, op.outputs):
+        if name and graph.shape(name) is None:
+            return barrier(f"the shape of {name} is unknown")
+    node = Node(op, graph, tuple(map(graph.shape, op.inputs)), tuple(map(graph.shape, op.outputs)))
+    if any(0 in shape for shape in node.results if shape):
+        return barrier("a result is empty")
+    answer = entry.make(node)
+    made = answer if isinstance(answer, Rule) else _bound(answer, node)
+    _check(made, node)
+    return made
+
+
+def _bound(answer: str | tuple[str, Mapping[int, int]], node: Node) -> Rule:
+    notation, sizes = (answer, {}) if isinstance(answer, str) else answer
+    try:
+        return Rule(bind(notation, node.operands, node.results), sizes)
+    except RuleError as error:
+        raise RuleError(f"{node.op.type} {node.op.name!r} (opset {node.op.version}): {error}") from error
+
+
+def _check(made: Rule, node: Node) -> None:
+    """What holds for every rule: a mapped factor is in all results or the chunks would disagree, a summed one in none."""
+    given = [shape is not None for shape in node.results]
+    for factor in made.factors:
+        inside = [place is not None for place, there in zip(factor.results, given, strict=True) if there]
+        if (factor.mark is Mark.MAP and not all(inside)) or (
+            factor.mark in (Mark.SUM, Mark.MAX, Mark.MIN) and any(inside)
+        ):
+            raise RuleError(f"{node.op.type} {node.op.name!r}: factor {factor} of {node.operands} -> {node.results}")

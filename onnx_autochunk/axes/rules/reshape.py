@@ -1,0 +1,128 @@
+"""Operators that regroup or repeat axes without moving an element.
+
+Both shapes are lined up from the left: wherever the running products agree, the next factor is the greatest common
+divisor of what is left of the two current axes. So the major factor of a merged axis is found on both sides:
+
+    [5, 12*64] -> [5, 12, 64]: 5 | 12 | 64        [6, 4] -> [8, 3]: 2 passes, the rest is regrouped
+
+Source: https://onnx.ai/onnx/operators/onnx__Reshape.html
+"""
+
+from __future__ import annotations
+
+from math import gcd, prod
+
+from onnx_autochunk.axes.factor import Factor, Place, Rule
+from onnx_autochunk.axes.notation import Shape
+from onnx_autochunk.axes.registry import Answer, Node, barrier, rule
+from onnx_autochunk.axes.rules.words import names, term
+from onnx_autochunk.errors import RuleError
+
+
+@rule("Reshape", since=5)
+def reshape(node: Node) -> Answer:
+    """The target shape is rewritten for each chunk, so its 0 and -1 do not matter."""
+    return Rule(_regrouped(node), {1: 0})
+
+
+@rule("Unsqueeze Flatten")
+def keep_order(node: Node) -> Answer:
+    """A reshape that finds its own target."""
+    return Rule(_regrouped(node))
+
+
+@rule("Squeeze")
+def squeeze(node: Node) -> Answer:
+    """Without axes, a chunk of length 1 would lose its chunked axis."""
+    if not node.has(1) and node.ints("axes") is None:
+        return barrier("Squeeze without axes removes a chunked axis of length 1")
+    return Rule(_regrouped(node))
+
+
+@rule("Expand", since=8)
+def expand(node: Node) -> Answer:
+    """The target shape is rewritten for each chunk; axes that only the result has are cut there alone."""
+    return "..., () -> ...", {1: 0}
+
+
+@rule("Tile", since=6)
+def tile(node: Node) -> Answer:
+    """A repeated axis is the inner factor of its result."""
+    shape, result = node.shape(0), node.results[0] or ()
+    words = names(len(shape))
+    repeats = [after // max(before, 1) for before, after in zip(shape, result, strict=True)]
+    tiled = [word if times == 1 else f"(r{word}={times}! {word})" for word, times in zip(words, repeats, strict=True)]
+    return f"{term(words)}, () -> {term(tiled)}"
+
+
+def _regrouped(node: Node) -> tuple[Factor, ...]:
+    left, right = node.shape(0), node.results[0] or ()
+    others: tuple[Place | None, ...] = (None,) * (len(node.operands) - 1)
+    return tuple(
+        Factor(f"a{index}", extent, (_place(left, start, extent), *others), (_place(right, start, extent),))
+        for index, (start, extent) in enumerate(common_factors(left, right))
+    )
+
+
+def _place(shape: Shape, start: int, extent: int) -> Place:
+    """Where a factor lies whose steps begin after `start` outer ones of the whole value."""
+    before = 1
+    for axis, size in enumerate(shape):
+        if before * size > start:
+            return Place(axis, start // before, before * size // (start * extent))
+        before *= size
+    raise RuleError(f"a factor of {extent} after {start} is not in {shape}")
+
+
+def common_factors(left: Shape, right: Shape) -> tuple[tuple[int, int], ...]:
+    """(product of all extents to its left, extent) of every factor that lies inside one axis of both shapes.
+
+    Where two axes have no common divisor, everything up to the next agreement of the running products is regrouped, and
+    only factors at the right end of that block remain.
+    """
+    if 0 in left or 0 in right:
+        return ()
+    a, b = ([size for size in reversed(shape) if size > 1] for shape in (left, right))
+    found: list[tuple[int, int]] = []
+    start = 1
+    while a and b:
+        extent = gcd(a[-1], b[-1])
+        if extent > 1:
+            found.append((start, extent))
+            start *= extent
+            _shrink(a, extent)
+            _shrink(b, extent)
+        else:
+            block_a, block_b = _regrouped_block(a, b)
+            end = start * prod(block_a)
+            found += _minor_factors(block_a, block_b, end)
+            start = end
+    return tuple(found)
+
+
+def _shrink(sizes: list[int], extent: int) -> None:
+    sizes[-1] //= extent
+    if sizes[-1] == 1:
+        sizes.pop()
+
+
+def _regrouped_block(a: list[int], b: list[int]) -> tuple[list[int], list[int]]:
+    """Take axes from both until their products agree."""
+    block_a, block_b = [a.pop()], [b.pop()]
+    while (left := prod(block_a)) != (right := prod(block_b)):
+        if left < right:
+            block_a.append(a.pop())
+        else:
+            block_b.append(b.pop())
+    return block_a, block_b
+
+
+def _minor_factors(a: list[int], b: list[int], end: int) -> list[tuple[int, int]]:
+    """Common factors at the right end of a block, major first."""
+    found: list[tuple[int, int]] = []
+    while a and b and (extent := gcd(a[-1], b[-1])) > 1:
+        end //= extent
+        found.insert(0, (end, extent))
+        _shrink(a, extent)
+        _shrink(b, extent)
+    return found

@@ -1,0 +1,188 @@
+"""File -> ONNX IR -> `Graph`: the only way a model gets in.
+
+`load("m.onnx")` keeps the IR model for emission (weights stay on disk, mapped) and derives from it the `Graph` that the
+rest of the package reads; `Loaded.nodes[i]` is the IR node of `graph.ops[i]`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnx_ir.passes.common as passes
+from numpy.typing import NDArray
+
+from ..errors import AutochunkError, ModelError
+from .model import ITEM_BITS, Graph, Op, Origin, Value
+from .sizes import bind_dims, evaluate_shape_vectors
+
+SMALL_ELEMENTS = 4096  # constants up to this many elements keep their data in the Graph
+
+Source: TypeAlias = str | os.PathLike[str] | onnx.ModelProto | ir.Model
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in both forms.
+
+    Attributes:
+        model: the IR model, cleaned: functions inlined, names unique, shapes inferred.
+        nodes: IR node of each op of `graph`.
+        dims: sizes given to symbolic dimensions.
+    """
+
+    model: ir.Model
+    graph: Graph
+    nodes: tuple[ir.Node, ...]
+    dims: Mapping[str, int]
+
+
+def load(source: Source, *, dims: Mapping[str, int] | None = None) -> Loaded:
+    """Read a model and derive its `Graph`.
+
+    Args:
+        source: a path, a `ModelProto` or an IR model (which is not modified).
+        dims: reference sizes of symbolic dimensions.
+
+    Raises:
+        ModelError: the file is missing, is not ONNX, or is not a valid graph.
+        UsageError: a symbolic dimension has no size, or `dims` names one that the model lacks.
+    """
+    model = _read(source)
+    try:
+        _clean(model)
+        bound = bind_dims(model, dims or {})
+        passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+    except AutochunkError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{_describe(source)}: the graph is not valid: {_first_line(error)}") from error
+    nodes = tuple(node for node in model.graph if node.op_type != "Constant")
+    graph = _graph(model.graph, nodes, model.opset_imports, outer=frozenset())
+    return Loaded(model, evaluate_shape_vectors(graph), nodes, bound)
+
+
+def _read(source: Source) -> ir.Model:
+    if isinstance(source, ir.Model):
+        return source.clone()
+    if isinstance(source, onnx.ModelProto):
+        return ir.from_proto(source)
+    path = Path(source)
+    if not path.is_file():
+        what = "is a directory, not a file" if path.is_dir() else "no such file"
+        raise ModelError(f"{path}: {what}; give the path of an ONNX model")
+    try:
+        return ir.load(path)
+    except Exception as error:
+        raise ModelError(f"{path}: not a readable ONNX model: {_first_line(error)}") from error
+
+
+def _clean(model: ir.Model) -> None:
+    """Inline functions, give every node and value a unique name, sort topologically."""
+    if model.functions:
+        passes.InlinePass()(model)
+    passes.NameFixPass()(model)
+    passes.TopologicalSortPass()(model)
+
+
+def _graph(
+    source: ir.Graph, nodes: tuple[ir.Node, ...], opsets: Mapping[str, int], outer: frozenset[str]
+) -> Graph:
+    values: dict[str, Value] = {}
+    for name, initializer in source.initializers.items():
+        values[name] = _constant(name, initializer, initializer.const_value)
+    for value in source.inputs:
+        values.setdefault(_name(value), _value(value, Origin.INPUT))
+    for node in source:
+        for output in node.outputs:
+            if not output.name:
+                continue
+            if node.op_type == "Constant":
+                values[output.name] = _constant(output.name, output, ir.convenience.get_const_tensor(output))
+            else:
+                values[output.name] = _value(output, Origin.COMPUTED)
+    known = outer | values.keys()
+    ops = tuple(_op(index, node, opsets, known) for index, node in enumerate(nodes))
+    inputs = tuple(name for v in source.inputs if values[name := _name(v)].origin is Origin.INPUT)
+    return Graph(ops, values, inputs, tuple(_name(v) for v in source.outputs))
+
+
+def _op(index: int, node: ir.Node, opsets: Mapping[str, int], known: frozenset[str]) -> Op:
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    bodies = {a.name: a.as_graph() for a in node.attributes.values() if a.type == ir.AttributeType.GRAPH}
+    subgraphs = {
+        name: _graph(body, tuple(n for n in body if n.op_type != "Constant"), opsets, known)
+        for name, body in bodies.items()
+    }
+    return Op(
+        index=index,
+        name=node.name or "",
+        type=node.op_type,
+        inputs=tuple(_name(v) for v in node.inputs),
+        outputs=tuple(_name(v) for v in node.outputs),
+        domain=domain,
+        version=opsets.get(domain, 1),
+        attributes={a.name: _plain(a) for a in node.attributes.values() if a.name not in bodies},
+        captures=tuple(dict.fromkeys(name for g in subgraphs.values() for name in _free(g))),
+        subgraphs=subgraphs,
+    )
+
+
+def _free(graph: Graph) -> Iterator[str]:
+    """Names a body reads but does not define."""
+    for op in graph.ops:
+        yield from (name for name in op.reads if name not in graph.values)
+    yield from (name for name in graph.outputs if name not in graph.values)
+
+
+def _name(value: ir.Value | None) -> str:
+    return "" if value is None or value.name is None else value.name
+
+
+def _value(value: ir.Value, origin: Origin) -> Value:
+    dtype = _dtype(value.dtype)
+    return Value(_name(value), dtype, _shape(value.shape) if dtype in ITEM_BITS else None, origin)
+
+
+def _constant(name: str, value: ir.Value, tensor: ir.TensorProtocol | None) -> Value:
+    if tensor is None:
+        return _value(value, Origin.CONSTANT)
+    shape = tuple(int(d) for d in tensor.shape.numpy())
+    data = _small_data(tensor) if tensor.size <= SMALL_ELEMENTS else None
+    return Value(name, _dtype(tensor.dtype), shape, Origin.CONSTANT, data)
+
+
+def _small_data(tensor: ir.TensorProtocol) -> NDArray[np.generic] | None:
+    return None if tensor.dtype == ir.DataType.STRING else tensor.numpy()
+
+
+def _dtype(dtype: ir.DataType | None) -> str:
+    name = "undefined" if dtype is None else dtype.name.lower()
+    return {"float": "float32", "double": "float64"}.get(name, name)
+
+
+def _shape(shape: ir.Shape | None) -> tuple[int, ...] | None:
+    if shape is None or not all(isinstance(dim, int) for dim in shape):
+        return None
+    return tuple(int(dim) for dim in shape)  # type: ignore[arg-type]  # checked on the line above
+
+
+def _plain(attribute: ir.Attr) -> object:
+    value = attribute.value
+    if attribute.type == ir.AttributeType.TENSOR:
+        return value.numpy() if value.dtype != ir.DataType.STRING else None
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
+def _describe(source: Source) -> str:
+    return str(source) if isinstance(source, str | os.PathLike) else "the model"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,226 @@
+"""Simulation of what ONNX Runtime holds during one run: which buffers there are, from when until when.
+
+It repeats the decisions of ORT's allocation planner rather than an ideal one's, because the difference is large: a
+dead buffer that a later value of the same shape takes over stays allocated in between.
+`Relu(a) -> b; MatMul(b) -> c` -> buffer 1 holds a and b, buffer 2 holds c.
+
+Source: onnxruntime/core/framework/allocation_planner.cc, ComputeSingleStreamReusePlan and
+GenerateDeallocationPlan.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import TypeAlias
+
+from ..graph.model import ITEM_BITS, Graph, Op, Value
+from .control import body_bytes
+from .kernels import alias_of, inplace_operands, temporary_bytes
+from .order import execution_order
+
+SizeKey: TypeAlias = tuple[int, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """One allocation.
+
+    Attributes:
+        values: what it holds, in the order in which they come to be; the first one was allocated.
+        first_step: the step that allocates it.
+        last_step: the step after which it is freed; the last step for results of the run.
+    """
+
+    values: tuple[str, ...]
+    nbytes: int
+    first_step: int
+    last_step: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Activation memory over one run.
+
+    Attributes:
+        order: indices of the ops, in the order they run; a step is a position in it.
+        live_bytes: bytes held while each step runs, its temporaries included.
+        peak_step: the first step with the most bytes.
+        buffers: in order of allocation; operands of the graph and constants are not among them.
+    """
+
+    order: tuple[int, ...]
+    live_bytes: tuple[int, ...]
+    peak_bytes: int
+    peak_step: int
+    buffers: tuple[Buffer, ...]
+
+    def at(self, step: int) -> tuple[Buffer, ...]:
+        """The buffers held while `step` runs."""
+        return tuple(b for b in self.buffers if b.first_step <= step <= b.last_step)
+
+
+def simulate(
+    graph: Graph, *, order: Sequence[int] | None = None, provider: str = "cpu", reuse: bool = True
+) -> Timeline:
+    """Run the graph on paper.
+
+    Args:
+        graph: what to run: as exported, or as ORT rewrote it.
+        order: indices of the ops in the order to run them; by default the order ORT would choose.
+        provider: whose kernels, "cpu" or "cuda".
+        reuse: whether dead buffers are kept for later values (ORT's `enable_mem_reuse`).
+    """
+    steps = execution_order(graph) if order is None else tuple(order)
+    plan = _Plan(graph, provider, reuse)
+    for step, index in enumerate(steps):
+        plan.run(step, graph.ops[index])
+    buffers = plan.buffers(len(steps) - 1)
+    extra = [_extra_bytes(graph.ops[index], graph, provider, reuse) for index in steps]
+    live = _live_bytes(buffers, extra)
+    peak = max(live, default=0)
+    return Timeline(steps, live, peak, live.index(peak) if live else 0, buffers)
+
+
+def _live_bytes(buffers: Sequence[Buffer], extra: Sequence[int]) -> tuple[int, ...]:
+    change = [0] * (len(extra) + 1)
+    for buffer in buffers:
+        change[buffer.first_step] += buffer.nbytes
+        change[buffer.last_step + 1] -= buffer.nbytes
+    return tuple(held + more for held, more in zip(accumulate(change), extra, strict=False))
+
+
+def _extra_bytes(op: Op, graph: Graph, provider: str, reuse: bool) -> int:
+    def body_peak(body: Graph, count_outputs: bool) -> int:
+        # A body sees the values around it; its own names hide theirs.
+        values = {name: graph.values[name] for name in op.captures} | dict(body.values)
+        scope = Graph(body.ops, values, body.inputs, body.outputs)
+        timeline = simulate(scope, provider=provider, reuse=reuse)
+        return timeline.peak_bytes if count_outputs else _peak_without_outputs(timeline, scope)
+
+    if op.subgraphs:
+        return body_bytes(op, graph, body_peak)
+    return temporary_bytes(op, graph, provider)
+
+
+def _peak_without_outputs(timeline: Timeline, body: Graph) -> int:
+    outputs = frozenset(body.outputs)
+    written = [b for b in timeline.buffers if b.values[0] in outputs]
+    views = _live_bytes(written, [0] * len(timeline.order))
+    return max((held - view for held, view in zip(timeline.live_bytes, views, strict=True)), default=0)
+
+
+@dataclass(slots=True)
+class _Allocation:
+    """A buffer while the plan is made; `uses` counts what still stands between it and the free list."""
+
+    values: list[str]
+    nbytes: int
+    key: SizeKey | None
+    first_step: int
+    last_read: int = -1
+    last_made: int = -1
+    uses: int = 0
+    is_result: bool = False
+
+
+@dataclass(slots=True)
+class _Plan:
+    """The planner's state: which buffer each value is in, and which buffers are free."""
+
+    graph: Graph
+    provider: str
+    reuse: bool
+    held: dict[str, _Allocation] = field(default_factory=dict)
+    made: list[_Allocation] = field(default_factory=list)
+    free: dict[SizeKey, list[_Allocation]] = field(default_factory=lambda: defaultdict(list))
+    uses: Counter[str] = field(default_factory=Counter)
+    results: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.results = frozenset(self.graph.outputs)
+        self.uses.update(name for op in self.graph.ops for name in op.reads)
+        self.uses.update(name for op in self.graph.ops for name in op.outputs)
+        self.uses.update(self.graph.outputs)
+
+    def run(self, step: int, op: Op) -> None:
+        """Give each output a buffer, then count down what the op was the last to need."""
+        for position, name in enumerate(op.outputs):
+            if name:
+                self._place(step, op, position, name)
+        for name in op.reads:
+            if buffer := self.held.get(name):
+                buffer.last_read = step
+                self._drop(buffer)
+        for name in op.outputs:
+            if buffer := self.held.get(name):
+                self._drop(buffer)
+
+    def buffers(self, last_step: int) -> tuple[Buffer, ...]:
+        """Every allocation with its lifetime.
+
+        ORT frees after the last read. What nobody reads, or is made after the last read, stays to the end.
+        """
+        return tuple(
+            Buffer(
+                tuple(a.values),
+                a.nbytes,
+                a.first_step,
+                last_step if a.is_result or a.last_read < a.last_made else a.last_read,
+            )
+            for a in self.made
+        )
+
+    def _place(self, step: int, op: Op, position: int, name: str) -> None:
+        value = self.graph.values[name]
+        if name in self.results:
+            return self._allocate(step, value, is_result=True)
+        aliased = alias_of(op) if position == 0 else None
+        if aliased is not None:
+            return self._share(step, self.held.get(op.inputs[aliased]), name)
+        taken = self._overwritten(op, value) if position == 0 else None
+        taken = taken or self._free_buffer(value)
+        return self._share(step, taken, name) if taken else self._allocate(step, value)
+
+    def _allocate(self, step: int, value: Value, *, is_result: bool = False) -> None:
+        made = _Allocation([], value.nbytes, _size_key(value), step, is_result=is_result)
+        self.made.append(made)
+        self._share(step, made, value.name)
+
+    def _share(self, step: int, buffer: _Allocation | None, name: str) -> None:
+        """Put a value into a buffer; None stands for a buffer that this graph does not own."""
+        if buffer is None:
+            return
+        buffer.values.append(name)
+        buffer.uses += self.uses[name]
+        buffer.last_made = step
+        self.held[name] = buffer
+
+    def _overwritten(self, op: Op, value: Value) -> _Allocation | None:
+        """The buffer of an operand that nobody else waits for and that has the output's size."""
+        for position in inplace_operands(op, self.provider):
+            name = op.inputs[position] if position < len(op.inputs) else ""
+            buffer = self.held.get(name)
+            if buffer and buffer.uses == 1 and _size_key(self.graph.values[name]) == _size_key(value):
+                return buffer if _size_key(value) is not None else None
+        return None
+
+    def _free_buffer(self, value: Value) -> _Allocation | None:
+        """The buffer most recently freed among those of the same size."""
+        key = _size_key(value)
+        found = self.free.get(key) if key is not None and value.shape else None
+        return found.pop() if found else None
+
+    def _drop(self, buffer: _Allocation) -> None:
+        buffer.uses -= 1
+        if buffer.uses == 0 and buffer.key is not None and self.reuse:
+            self.free[buffer.key].append(buffer)
+
+
+def _size_key(value: Value) -> SizeKey | None:
+    """What ORT compares: the element's size and the whole shape, not the bytes; None fits nothing."""
+    if value.shape is None or value.dtype == "string":
+        return None
+    return ITEM_BITS[value.dtype], value.shape

@@ -1,0 +1,175 @@
+"""Memory that kernels take for themselves while they run.
+
+One function per family, from the call's shapes to bytes; an op that is not in the table takes nothing worth counting.
+`Where(mask, x, y)` of 64 MiB -> two more tensors of 64 MiB, which is why masking often makes the peak.
+
+Source: measured on ONNX Runtime 1.31, one op at a time (tests/memory/test_temporaries.py repeats it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import TypeAlias
+
+from ..graph.model import ITEM_BITS, Graph, Op, nbytes
+from .einsum import einsum_elements
+
+Shapes: TypeAlias = Callable[[str], tuple[int, ...] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An op with the shapes it is called on."""
+
+    op: Op
+    graph: Graph
+    shape_of: Shapes
+
+    def operand(self, index: int) -> tuple[int, ...] | None:
+        """Shape of an operand; None when it is absent or unknown."""
+        name = self._operand_name(index)
+        return self.shape_of(name) if name else None
+
+    def operand_bytes(self, index: int) -> int:
+        """Bytes of an operand; 0 when it is absent or unknown."""
+        return self._bytes(self._operand_name(index))
+
+    def result_bytes(self) -> int:
+        """Bytes of the first result."""
+        return self._bytes(self.op.outputs[0])
+
+    def item_bytes(self) -> int:
+        """Bytes of one element of the first result."""
+        value = self.graph.values.get(self.op.outputs[0])
+        return 0 if value is None else ITEM_BITS.get(value.dtype, 0) // 8
+
+    def integer(self, name: str, default: int) -> int:
+        """An int attribute."""
+        value = self.op.attributes.get(name, default)
+        return value if isinstance(value, int) else default
+
+    def _operand_name(self, index: int) -> str:
+        return self.op.inputs[index] if index < len(self.op.inputs) else ""
+
+    def _bytes(self, name: str) -> int:
+        value = self.graph.values.get(name)
+        return (
+            0 if value is None or value.dtype not in ITEM_BITS else nbytes(value.dtype, self.shape_of(name))
+        )
+
+
+Rule: TypeAlias = Callable[[Call], int]
+
+
+def _where(call: Call) -> int:
+    """Each choice is first spread over the shape that it and the condition broadcast to; then both are merged."""
+    shapes = [call.operand(index) for index in range(3)]
+    if None in shapes:
+        return 2 * call.result_bytes()
+    return call.item_bytes() * sum(_broadcast_size(shapes[0] or (), shape or ()) for shape in shapes[1:])
+
+
+def _broadcast_size(left: tuple[int, ...], right: tuple[int, ...]) -> int:
+    rank = max(len(left), len(right))
+    wide = [(1,) * (rank - len(shape)) + shape for shape in (left, right)]
+    return prod(b if a == 1 else a for a, b in zip(*wide, strict=True))
+
+
+def _softmax(call: Call) -> int:
+    """Along an inner axis, operand and result are transposed: one copy of each."""
+    shape = call.operand(0)
+    if not shape or call.op.version < 13:
+        return 0
+    axis = call.integer("axis", -1) % len(shape)
+    return 2 * call.operand_bytes(0) if prod(shape[axis + 1 :]) > 1 else 0
+
+
+def _variadic(call: Call) -> int:
+    """From the third operand on, partial results go to a second buffer."""
+    return call.result_bytes() if len(call.op.inputs) > 2 else 0
+
+
+def _expanded(copies: int) -> Rule:
+    """A function that ORT runs as several ops, or a kernel that spreads its operand first."""
+    return lambda call: copies * call.operand_bytes(0)
+
+
+def _biased(call: Call) -> int:
+    """The sum with the bias is kept."""
+    return call.operand_bytes(0) if call.operand(1) is not None else 0
+
+
+def _conv_transpose(call: Call) -> int:
+    """Columns: every input position with every kernel position and output channel of its group."""
+    data, weight = call.operand(0), call.operand(1)
+    if data is None or weight is None:
+        return 0
+    return call.item_bytes() * prod(weight[1:]) * prod(data[2:])
+
+
+def _einsum(call: Call) -> int:
+    equation = call.op.attributes.get("equation")
+    shapes = [shape for index in range(len(call.op.inputs)) if (shape := call.operand(index)) is not None]
+    if not isinstance(equation, str | bytes) or len(shapes) < len(call.op.inputs):
+        return 0
+    text = equation.decode() if isinstance(equation, bytes) else equation
+    return call.item_bytes() * einsum_elements(text, tuple(shapes))
+
+
+def _attention(call: Call) -> int:
+    """The standard's Attention is not linear on CPU: all scores, and a mask of them when it is causal."""
+    query, key = call.operand(0), call.operand(1)
+    if query is None or key is None:
+        return 0
+    heads = query[1] if len(query) == 4 else call.integer("q_num_heads", 1)
+    scores = query[-2] * (key[-2] + _past(call, 4))
+    masks = 1 if call.integer("is_causal", 0) else 0
+    return call.item_bytes() * (query[0] * heads + masks) * scores
+
+
+def _past(call: Call, index: int) -> int:
+    shape = call.operand(index)
+    return shape[-2] if shape else 0
+
+
+def _multi_head_attention(call: Call) -> int:
+    """Query, key and value with heads first. Linear in memory, except with a bias or a padding mask: all scores."""
+    query, key = call.operand(0), call.operand(1)
+    if query is None or key is None or len(query) != 3 or len(key) != 3:
+        return 0
+    moved = sum(call.operand_bytes(index) for index in range(3))
+    if call.operand(4) is None and call.operand(5) is None:
+        return moved
+    scores = query[0] * call.integer("num_heads", 1) * query[1] * key[1]
+    return moved + call.result_bytes() + call.item_bytes() * scores
+
+
+def _packed_attention(call: Call) -> int:
+    """com.microsoft.Attention projects query, key and value first and keeps all scores."""
+    data, weight = call.operand(0), call.operand(1)
+    if data is None or weight is None:
+        return 0
+    rows = data[0] * data[1]
+    scores = rows * data[1] * call.integer("num_heads", 1)
+    return call.item_bytes() * (rows * weight[1] + scores) + call.result_bytes()
+
+
+CPU: Mapping[str, Rule] = {
+    "Where": _where,
+    "Softmax": _softmax,
+    "LogSoftmax": _softmax,
+    "Einsum": _einsum,
+    "ConvTranspose": _conv_transpose,
+    "Attention": _attention,
+    "com.microsoft.Attention": _packed_attention,
+    "com.microsoft.MultiHeadAttention": _multi_head_attention,
+    "GroupNormalization": _expanded(2),
+    **dict.fromkeys(("Mish", "HardSwish", "Swish", "MeanVarianceNormalization"), _expanded(1)),
+    **dict.fromkeys(("com.microsoft.BiasGelu", "com.microsoft.FastGelu"), _biased),
+    **dict.fromkeys(("Sum", "Max", "Min", "Mean"), _variadic),
+}
+
+# CUDA kernels mostly write their result at once; what the CPU kernels share with them is listed.
+CUDA: Mapping[str, Rule] = {"Einsum": _einsum}

@@ -1,0 +1,178 @@
+"""Sessions: options for each purpose, opening a model, running it on numpy arrays.
+
+`open_session("m.onnx", options=session_options())` -> a session for `run(session, feeds)`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from ..errors import ModelError, UsageError
+from .library import onnxruntime
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+Array = NDArray[Any]
+
+PROVIDERS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "cpu": ("CPUExecutionProvider", {}),
+    "cuda": ("CUDAExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"}),
+}
+ERRORS_ONLY = 3  # ONNX Runtime's log severity
+
+
+def default_options(*, threads: int | None = None) -> ort.SessionOptions:
+    """ONNX Runtime's own defaults, quiet.
+
+    Args:
+        threads: threads within an operator; None or 0 leaves the number to ONNX Runtime.
+
+    Raises:
+        UsageError: ONNX Runtime is not installed.
+    """
+    options = onnxruntime().SessionOptions()
+    options.log_severity_level = ERRORS_ONLY
+    options.intra_op_num_threads = threads or 0
+    return options
+
+
+def session_options(*, threads: int | None = None) -> ort.SessionOptions:
+    """Options to run a chunked model with: the arena stays, the memory pattern goes.
+
+    With the memory pattern, which is on by default, one block for the whole peak of the run before is held from
+    the second run on, and one more for each Scan or Loop body.
+
+    Args:
+        threads: threads within an operator; None or 0 leaves the number to ONNX Runtime.
+
+    Raises:
+        UsageError: ONNX Runtime is not installed.
+
+    Source: onnxruntime/core/framework/execution_frame.cc, ExecutionFrame; mem_pattern_planner.h.
+    """
+    options = default_options(threads=threads)
+    options.enable_mem_pattern = False
+    return options
+
+
+def exact_options(*, threads: int | None = None) -> ort.SessionOptions:
+    """Options to measure with: every buffer goes straight to the system and back.
+
+    Raises:
+        UsageError: ONNX Runtime is not installed.
+    """
+    options = session_options(threads=threads)
+    options.enable_cpu_mem_arena = False
+    return options
+
+
+def open_session(
+    path: str | os.PathLike[str], *, options: ort.SessionOptions, provider: str = "cpu"
+) -> ort.InferenceSession:
+    """Load a model.
+
+    Args:
+        path: the ONNX file.
+        options: from one of the functions above.
+        provider: a key of `PROVIDERS`; what it lacks runs on the CPU.
+
+    Raises:
+        ModelError: ONNX Runtime does not accept the model.
+        UsageError: the provider is unknown or not available here.
+    """
+    providers = _providers(provider)
+    try:
+        return onnxruntime().InferenceSession(os.fspath(path), options, providers=providers)
+    except Exception as error:  # its binding raises a dozen classes that share no base class
+        raise ModelError(f"{os.fspath(path)}: ONNX Runtime does not load the model: {error}") from error
+
+
+def _providers(provider: str) -> list[tuple[str, dict[str, str]]]:
+    if provider not in PROVIDERS:
+        raise UsageError(f"provider {provider!r} is not supported; choose one of {', '.join(PROVIDERS)}")
+    name, settings = PROVIDERS[provider]
+    available = onnxruntime().get_available_providers()
+    if name not in available:
+        raise UsageError(f"{name} is not in the installed ONNX Runtime, which has {', '.join(available)}")
+    chosen = [(name, dict(settings))]
+    return chosen if provider == "cpu" else [*chosen, ("CPUExecutionProvider", {})]
+
+
+def run(session: ort.InferenceSession, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """Outputs of one run, by name; the elements of a sequence are named `name[0]`, `name[1]`, ...
+
+    Raises:
+        ModelError: an input or output is of a kind that cannot be given from or to numpy.
+    """
+    names = [output.name for output in session.get_outputs()]
+    if _is_plain(session):
+        results = session.run_with_ort_values(names, ort_values(feeds))
+        return {name: _to_numpy(value) for name, value in zip(names, results, strict=True)}
+    return _flat(names, session.run(names, dict(feeds)))
+
+
+def _is_plain(session: ort.InferenceSession) -> bool:
+    """True when inputs and outputs are tensors of numbers: what an OrtValue can share with numpy."""
+    types = [value.type for value in (*session.get_inputs(), *session.get_outputs())]
+    return all(kind.startswith("tensor(") and kind != "tensor(string)" for kind in types)
+
+
+def runner(session: ort.InferenceSession, feeds: Mapping[str, Array]) -> Any:
+    """A function without arguments that runs the session once and drops what it computed.
+
+    Nothing but ONNX Runtime's own work is in it: inputs are converted beforehand, outputs not copied to numpy.
+    """
+    names = [output.name for output in session.get_outputs()]
+    if _is_plain(session):
+        values = ort_values(feeds)
+        return lambda: session.run_with_ort_values(names, values) and None
+    return lambda: session.run(names, dict(feeds)) and None
+
+
+def ort_values(feeds: Mapping[str, Array]) -> dict[str, ort.OrtValue]:
+    """The arrays as ONNX Runtime's values, which share their memory.
+
+    Raises:
+        UsageError: ONNX Runtime is not installed.
+    """
+    return {name: _ort_value(np.ascontiguousarray(array)) for name, array in feeds.items()}
+
+
+def _ort_value(array: Array) -> ort.OrtValue:
+    value = onnxruntime().OrtValue
+    if array.dtype.isbuiltin == 1:
+        return value.ortvalue_from_numpy(array)
+    code = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)  # bfloat16 and float8, unknown to numpy
+    return value.ortvalue_from_numpy_with_onnx_type(array.view(f"u{array.dtype.itemsize}"), code)
+
+
+def _to_numpy(value: ort.OrtValue) -> Array:
+    """A copy; ONNX Runtime itself cannot hand out the types that numpy does not know."""
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(value.element_type())
+    if dtype.isbuiltin == 1:
+        result: Array = value.numpy()
+        return result
+    raw = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())
+    return np.frombuffer(raw, dtype).reshape(value.shape())
+
+
+def _flat(names: Sequence[str], results: Sequence[Any]) -> dict[str, Array]:
+    flat: dict[str, Array] = {}
+    for name, result in zip(names, results, strict=True):
+        if isinstance(result, np.ndarray):
+            flat[name] = result
+        elif isinstance(result, list) and all(isinstance(item, np.ndarray) for item in result):
+            flat |= {f"{name}[{i}]": item for i, item in enumerate(result)}
+        else:
+            raise ModelError(
+                f"output {name!r} is a {type(result).__name__}: only tensors and sequences are compared"
+            )
+    return flat

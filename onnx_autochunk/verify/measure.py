@@ -1,0 +1,240 @@
+"""What a model really takes: activation peak, resident memory, load time, and time against another model.
+
+Everything runs in child processes. Memory is what the system holds for the process (`/proc/self/status`), under
+settings that make every buffer its own mapping; then it agrees with ONNX Runtime's own counters to 1 MiB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from ..errors import UsageError
+from ..runtime import launch
+from ..runtime.launch import EXACT_MEMORY, Json
+from ..runtime.session import default_options, exact_options, open_session, runner
+from .arrays import Array, load_arrays, save_arrays
+
+STATUS = Path("/proc/self/status")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+RESET_PEAK = "5"  # what clear_refs takes to set VmHWM back to VmRSS. Source: proc_pid_clear_refs(5)
+
+
+@dataclass(frozen=True, slots=True)
+class PeakMeasurement:
+    """Memory of one model, without the arena and the memory pattern unless said otherwise.
+
+    Attributes:
+        activation_peak_bytes: intermediates, kernels' own buffers and outputs of one run, above what was
+            held before it.
+        resident_bytes: what loading added to the process and kept: weights, packed weights, nodes.
+        load_s: time to load.
+        default_session_rise_bytes: under ONNX Runtime's default options (arena and memory pattern on): the most
+            that is held during the second run, above what was held after loading. None when not measured.
+    """
+
+    activation_peak_bytes: int
+    resident_bytes: int
+    load_s: float
+    default_session_rise_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeMeasurement:
+    """Time of one model against another.
+
+    Attributes:
+        ratio: median over pairs of chunked / baseline.
+        baseline_s: median time of a run of the baseline.
+        chunked_s: median time of a run of the chunked model.
+        pairs: (baseline, chunked) seconds of runs that directly followed each other.
+    """
+
+    ratio: float
+    baseline_s: float
+    chunked_s: float
+    pairs: tuple[tuple[float, float], ...]
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """What `ratio` is the median of: chunked / baseline of each pair."""
+        return tuple(chunked / baseline for baseline, chunked in self.pairs)
+
+
+def measure_peak(
+    path: str | os.PathLike[str],
+    inputs: Mapping[str, Array],
+    *,
+    threads: int | None = None,
+    default_session: bool = True,
+    timeout_s: float | None = None,
+) -> PeakMeasurement:
+    """Measure the memory of one model on the CPU provider.
+
+    Args:
+        path: the ONNX file.
+        inputs: arrays by input name; they are not counted.
+        threads: threads within an operator; None or 0 leaves the number to ONNX Runtime.
+        default_session: measure `default_session_rise_bytes` too, in a second child.
+        timeout_s: for each child.
+
+    Raises:
+        UsageError: this system has no /proc with a resettable high-water mark.
+        ModelError: ONNX Runtime does not accept the model.
+        ChildError: the run failed, was killed or took too long.
+    """
+    _require_proc()
+    with _saved(inputs) as folder:
+        request = {"path": str(Path(path).absolute()), "inputs": folder, "threads": threads}
+        exact = launch.call(_peak, request, environment=EXACT_MEMORY, timeout_s=timeout_s)
+        rise = None
+        if default_session:
+            default = launch.call(_default_rise, request, environment=EXACT_MEMORY, timeout_s=timeout_s)
+            rise = default["rise_bytes"]
+    return PeakMeasurement(exact["peak_bytes"], exact["resident_bytes"], exact["load_s"], rise)
+
+
+def measure_time(
+    baseline: str | os.PathLike[str],
+    chunked: str | os.PathLike[str],
+    inputs: Mapping[str, Array],
+    *,
+    pairs: int = 7,
+    provider: str = "cpu",
+    threads: int | None = None,
+    timeout_s: float | None = None,
+) -> TimeMeasurement:
+    """Time two models against each other: both in one process, runs in pairs, the order alternating.
+
+    Args:
+        baseline: the ONNX file to compare with.
+        chunked: the ONNX file to judge.
+        inputs: arrays by input name.
+        pairs: number of pairs, at least 1.
+        provider: "cpu" or "cuda".
+        threads: threads within an operator; None or 0 leaves the number to ONNX Runtime.
+        timeout_s: for everything together.
+
+    Raises:
+        ModelError: ONNX Runtime does not accept a model.
+        ChildError: a run failed, was killed or took too long.
+    """
+    if pairs < 1:
+        raise UsageError(f"pairs={pairs}: at least one pair of runs is needed to compare times")
+    paths = [str(Path(path).absolute()) for path in (baseline, chunked)]
+    with _saved(inputs) as folder:
+        request = {"paths": paths, "inputs": folder, "threads": threads, "provider": provider, "pairs": pairs}
+        answer = launch.call(_time_pairs, request, timeout_s=timeout_s)
+    times = tuple((float(a), float(b)) for a, b in answer["pairs"])
+    return TimeMeasurement(
+        ratio=median(b / a for a, b in times),
+        baseline_s=median(a for a, _ in times),
+        chunked_s=median(b for _, b in times),
+        pairs=times,
+    )
+
+
+@contextlib.contextmanager
+def _saved(inputs: Mapping[str, Array]) -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="onnx_autochunk-") as name:
+        save_arrays(Path(name) / "inputs", inputs)
+        yield str(Path(name) / "inputs")
+
+
+def _require_proc() -> None:
+    if not CLEAR_REFS.exists() or not STATUS.exists():
+        raise UsageError(
+            f"memory is measured through {STATUS} and {CLEAR_REFS}, which only Linux has; here rely on "
+            "the predicted peak, or measure on Linux"
+        )
+
+
+def _peak(request: Json) -> Json:
+    """Runs in the child."""
+    feeds = load_arrays(Path(request["inputs"]))
+    options = exact_options(threads=request["threads"])
+    before = _settled_bytes()
+    start = time.perf_counter()
+    session = open_session(request["path"], options=options)
+    load_s = time.perf_counter() - start
+    resident = _settled_bytes() - before
+    once = runner(session, feeds)
+    once()  # starts threads, maps code and lets kernels build what they keep
+    held = _settled_bytes()
+    return {"peak_bytes": _high_water(once) - held, "resident_bytes": resident, "load_s": load_s}
+
+
+def _default_rise(request: Json) -> Json:
+    """Runs in the child."""
+    feeds = load_arrays(Path(request["inputs"]))
+    session = open_session(request["path"], options=default_options(threads=request["threads"]))
+    once = runner(session, feeds)
+    loaded = _settled_bytes()
+    once()
+    return {"rise_bytes": _high_water(once) - loaded}
+
+
+def _high_water(once: Callable[[], None]) -> int:
+    """Most bytes resident during one call."""
+    try:
+        CLEAR_REFS.write_text(RESET_PEAK, encoding="ascii")
+    except OSError as error:
+        raise UsageError(
+            f"the peak cannot be measured: this system does not let {CLEAR_REFS} be written"
+        ) from error
+    once()
+    return _status_bytes("VmHWM")
+
+
+def _settled_bytes() -> int:
+    """Bytes resident after everything that is free has been given back to the system."""
+    gc.collect()
+    with contextlib.suppress(
+        OSError, AttributeError
+    ):  # only glibc has it; with others there is nothing to trim
+        ctypes.CDLL(None).malloc_trim(0)
+    return _status_bytes("VmRSS")
+
+
+def _status_bytes(key: str) -> int:
+    lines = STATUS.read_text(encoding="ascii", errors="replace").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
+
+
+def _time_pairs(request: Json) -> Json:
+    """Runs in the child."""
+    feeds = load_arrays(Path(request["inputs"]))
+    baseline, chunked = (
+        runner(
+            open_session(
+                path, options=default_options(threads=request["threads"]), provider=request["provider"]
+            ),
+            feeds,
+        )
+        for path in request["paths"]
+    )
+    baseline()
+    chunked()
+    return {"pairs": [_pair(baseline, chunked, swapped=index % 2 == 1) for index in range(request["pairs"])]}
+
+
+def _pair(baseline: Callable[[], None], chunked: Callable[[], None], *, swapped: bool) -> tuple[float, float]:
+    """Seconds of each; whichever runs second finds warmer caches, so the order alternates."""
+    if swapped:
+        second = _elapsed_s(chunked)
+        return _elapsed_s(baseline), second
+    return _elapsed_s(baseline), _elapsed_s(chunked)
+
+
+def _elapsed_s(once: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    once()
+    return time.perf_counter() - start
