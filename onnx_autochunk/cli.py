@@ -108,10 +108,10 @@ _DEFAULT = Options()
     help="Compare original and result on N different inputs.",
 )
 @click.option(
-    "--rtol", metavar="X", type=float, default=_DEFAULT.rtol, help="Relative tolerance of the comparison."
+    "--rtol", metavar="X", type=float, default=_DEFAULT.rtol, help="Relative tolerance of float32 outputs."
 )
 @click.option(
-    "--atol", metavar="X", type=float, default=_DEFAULT.atol, help="Absolute tolerance of the comparison."
+    "--atol", metavar="X", type=float, default=_DEFAULT.atol, help="Absolute tolerance of float32 outputs."
 )
 @click.option("--no-verify", is_flag=True, help="Write the result without running it.")
 @click.option("--plan-only", is_flag=True, help="Plan and report; write no model.")

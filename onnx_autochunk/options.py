@@ -87,8 +87,8 @@ class Options:
         include: only nodes whose name this regular expression finds are chunked.
         exclude: nodes whose name this regular expression finds are not chunked.
         verify_runs: number of different inputs on which original and result are compared.
-        rtol: relative tolerance of the comparison.
-        atol: absolute tolerance of the comparison.
+        rtol: relative tolerance of float32 outputs; those of other types are scaled alike.
+        atol: absolute tolerance of float32 outputs, likewise.
         no_verify: write the result without running it.
         plan_only: plan and report, write no model.
         best_effort: write the best plan even if it misses the budget.

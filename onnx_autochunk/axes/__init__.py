@@ -1,4 +1,4 @@
-"""What every operator does to every axis: rules as data, a registry, and the engine that carries a flow across an op."""
+"""What every operator does to every axis: rules as data, and the engine that carries a cut axis across."""
 
 from onnx_autochunk.axes import rules as rules  # registers every rule
 from onnx_autochunk.axes.factor import Factor, Mark, Place, Rule

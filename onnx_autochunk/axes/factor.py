@@ -1,10 +1,10 @@
 """What one operator does to its axes, as data: a rule is a list of factors.
 
 A factor is a named axis of one operator's rule. It lies at one place (or none) of every operand and result:
-`MatMul: "... m k+, ... k n -> ... m n"` has the factors m, k and n and one factor for each leading axis. The engine in
-`flow.py` walks these records and never looks at an operator's type.
+`MatMul: "... m k+, ... k n -> ... m n"` has the factors m, k and n and one factor for each leading axis. The
+engine in `flow.py` walks these records and never looks at an operator's type.
 
-Source: the notation is DESIGN's; the idea is openxla/shardy, `docs/propagation.md` (factor-based sharding rules).
+Source: the idea is openxla/shardy, `docs/propagation.md` (factor-based sharding rules).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Mark(enum.Enum):
 class Place:
     """Where a factor of some extent lies in a value: `shape[axis] == outer * extent * unit`.
 
-    A factor alone on its axis has outer 1 and unit 1. In `[N, H*D]` the factor H lies at Place(1, outer=1, unit=D) and D
-    at Place(1, outer=H, unit=1). Slicing one place is one contiguous range of its axis only when outer is 1.
+    A factor alone on its axis has outer 1 and unit 1. In `[N, H*D]` the factor H lies at
+    Place(1, outer=1, unit=D) and D at Place(1, outer=H, unit=1).
     """
 
     axis: int
@@ -47,7 +47,7 @@ class Factor:
     """One named axis of an operator's rule.
 
     Attributes:
-        operands: place in each operand; None where the operand lacks it (or has it with size 1) and is read whole.
+        operands: place in each operand; None where it lacks the factor or has it with size 1: read whole.
         results: place in each result; None where the result lacks it.
     """
 
@@ -63,8 +63,8 @@ class Rule:
     """All factors of one op, or the reason why it has none.
 
     Attributes:
-        sizes: {operand: result}: that operand spells the shape of that result (Reshape, Expand, ConstantOfShape) and must
-            be replaced when the result is computed in chunks.
+        sizes: {operand: result}: that operand spells the shape of that result (Reshape, Expand) and must be
+            replaced when the result is computed in chunks.
         barrier: why no axis passes; None for an ordinary rule.
     """
 

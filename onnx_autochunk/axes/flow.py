@@ -1,7 +1,7 @@
 """Carry one cut axis across an op, whatever the op is.
 
-A chunked flow sits at a `Position` of a value. `carry` finds the factor that the flow nests in and says where the flow
-sits in every other operand and result, or refuses and says why:
+A chunked flow sits at a `Position` of a value. `carry` finds the factor that the flow nests in and says where
+the flow sits in every other operand and result, or refuses and says why:
 
     x [1, 5, 12*64] at Position(2, 1, 12, 64)  --Reshape-->  [1, 5, 12, 64] at Position(2, 1, 12, 1)
 """
@@ -31,7 +31,7 @@ class Position:
 
     @property
     def sliceable(self) -> bool:
-        """True when a chunk is one contiguous range of the axis, so that the value can be sliced and concatenated."""
+        """True when a chunk is one contiguous range of the axis: the value can be sliced and concatenated."""
         return self.outer == 1
 
     def fits(self, shape: Shape) -> bool:
@@ -61,14 +61,16 @@ class Refusal:
     """Why a flow does not pass.
 
     Attributes:
-        instead: a coarser flow in the same value that does meet a factor (fewer, longer steps); None if there is none.
+        instead: a coarser flow in the same value that does meet a factor (fewer, longer steps), or None.
     """
 
     reason: str
     instead: Position | None = None
 
 
-def carry(rule: Rule, *, position: Position, operand: int | None = None, result: int | None = None) -> Step | Refusal:
+def carry(
+    rule: Rule, *, position: Position, operand: int | None = None, result: int | None = None
+) -> Step | Refusal:
     """Carry a flow that lies at `position` of one operand or one result across the op."""
     if rule.barrier is not None:
         return Refusal(rule.barrier)
@@ -76,18 +78,19 @@ def carry(rule: Rule, *, position: Position, operand: int | None = None, result:
         place = _place(factor, operand, result)
         if place is not None and place.axis == position.axis and _nests(position, place, factor.extent):
             if factor.mark is Mark.WHOLE:
-                return Refusal(f"needs all of axis {position.axis} of {_side(operand, result)} (factor {factor.name})")
+                where = f"axis {position.axis} of {_side(operand, result)}"
+                return Refusal(f"needs all of {where} (factor {factor.name})")
             return _step(factor, place, position)
     return _refuse(rule, position, operand, result)
 
 
 def positions(rule: Rule, *, operand: int | None = None, result: int | None = None) -> tuple[Position, ...]:
     """Every place of one operand or result where a flow can start: sliceable and not needed whole."""
-    found = ((_place(factor, operand, result), factor) for factor in rule.factors if factor.mark is not Mark.WHOLE)
+    found = ((_place(factor, operand, result), factor) for factor in rule.factors)
     return tuple(
         Position(place.axis, 1, factor.extent, place.unit)
         for place, factor in found
-        if place is not None and place.sliceable
+        if place is not None and place.sliceable and factor.mark is not Mark.WHOLE
     )
 
 
@@ -99,7 +102,7 @@ def _place(factor: Factor, operand: int | None, result: int | None) -> Place | N
 
 
 def _nests(position: Position, place: Place, extent: int) -> bool:
-    """True when the flow is a part of the factor: outer steps, then the flow, then inner steps fill the factor exactly."""
+    """True when the flow is a part of the factor: outer steps, the flow and inner steps fill it exactly."""
     outer, left = divmod(position.outer, place.outer)
     unit, right = divmod(position.unit, place.unit)
     return not left and not right and outer * position.extent * unit == extent
@@ -116,30 +119,33 @@ def _step(factor: Factor, place: Place, position: Position) -> Step:
 
 def _refuse(rule: Rule, position: Position, operand: int | None, result: int | None) -> Refusal:
     """Say which factors the flow spans, and offer the part of it that lies in the first of them."""
-    side = _side(operand, result)
-    start, end = position.outer, position.outer * position.extent
-    spanned: list[tuple[Place, Factor]] = []
-    for factor in rule.factors:
-        place = _place(factor, operand, result)
-        if place is not None and place.axis == position.axis and place.outer < end and start < place.outer * factor.extent:
-            spanned.append((place, factor))
+    where = f"axis {position.axis} of {_side(operand, result)}"
+    spanned = [
+        (place, factor)
+        for factor in rule.factors
+        if (place := _place(factor, operand, result)) and _overlaps(position, place, factor.extent)
+    ]
     if not spanned:
-        return Refusal(f"no factor lies on axis {position.axis} of {side}")
+        return Refusal(f"no factor lies on {where}")
     spanned.sort(key=lambda pair: pair[0].outer)
     names = " ".join(f"{factor.name}={factor.extent}" for _, factor in spanned)
-    reason = f"axis {position.axis} of {side} is made of the factors {names}: {position.extent} steps span more than one"
+    reason = f"the {position.extent} steps along {where} are not inside one factor of {names}"
     return Refusal(reason, _major(*spanned[0], position))
+
+
+def _overlaps(position: Position, place: Place, extent: int) -> bool:
+    end = position.outer * position.extent
+    return place.axis == position.axis and place.outer < end and position.outer < place.outer * extent
 
 
 def _major(place: Place, factor: Factor, position: Position) -> Position | None:
     """The flow cut down to its steps inside its first factor, each step as long as all the rest."""
     extent, left = divmod(place.outer * factor.extent, position.outer)
-    longer, right = divmod(position.extent, extent) if extent else (0, 1)
-    if left or right or extent < 2 or longer < 2 or factor.mark is Mark.WHOLE:
+    if left or position.outer % place.outer or position.extent % extent or factor.mark is Mark.WHOLE:
         return None
-    return Position(position.axis, position.outer, extent, position.unit * longer)
+    unit = position.unit * (position.extent // extent)
+    return None if extent == position.extent else Position(position.axis, position.outer, extent, unit)
 
 
 def _side(operand: int | None, result: int | None) -> str:
     return f"operand {operand}" if operand is not None else f"result {result}"
-

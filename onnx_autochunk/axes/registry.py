@@ -1,11 +1,11 @@
 """Which rule an op has: (domain, op type, opset range) -> rule.
 
     spec("Relu Exp", "... -> ...")                  one string for a family
-    @rule("Softmax LogSoftmax", since=13)           a function of the node for what depends on attributes and ranks
+    @rule("Softmax LogSoftmax", since=13)           a function of the node where attributes and ranks decide
     def softmax(node: Node) -> Answer: ...
 
-`rule_for` never fails on a model: an operator without a rule, an unknown shape or an unknown attribute is a barrier with
-a reason. The registry is filled when `onnx_autochunk.axes.rules` is imported and not changed afterwards.
+`rule_for` never fails on a model: an operator without a rule or an unknown shape is a barrier with a reason.
+The registry is filled when `onnx_autochunk.axes.rules` is imported and not changed afterwards.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_autochunk.axes.factor import Mark, Rule
-from onnx_autochunk.axes.notation import Shape, bind
+from onnx_autochunk.axes.fit import Shape, bind
 from onnx_autochunk.errors import RuleError
 from onnx_autochunk.graph.model import Graph, Op
 
@@ -50,14 +50,14 @@ class Node:
         """True when an optional result is used."""
         return result < len(self.results) and self.results[result] is not None
 
-    def int(self, name: str, default: int) -> int:
+    def integer(self, name: str, default: int) -> int:
         """An integer attribute."""
         found = self.op.attributes.get(name, default)
         if not isinstance(found, int):
             raise RuleError(f"{self.op.type} {self.op.name!r}: attribute {name} is {found!r}, not an integer")
         return found
 
-    def ints(self, name: str) -> tuple[int, ...] | None:
+    def integers(self, name: str) -> tuple[int, ...] | None:
         """A list of integers among the attributes; None when it is not given."""
         found = self.op.attributes.get(name)
         if found is None:
@@ -86,7 +86,7 @@ class Node:
 
     def axis(self, default: int, rank: int) -> int:
         """The attribute `axis`, counted from the left."""
-        return self.int("axis", default) % max(rank, 1)
+        return self.integer("axis", default) % max(rank, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +170,19 @@ def _bound(answer: str | tuple[str, Mapping[int, int]], node: Node) -> Rule:
 
 
 def _check(made: Rule, node: Node) -> None:
-    """What holds for every rule: a mapped factor is in all results or the chunks would disagree, a summed one in none."""
-    given = [shape is not None for shape in node.results]
+    """What holds for every rule, else RuleError.
+
+    1. A mapped factor lies in all results, or the chunks would disagree about those that lack it.
+    2. A mapped factor lies in an operand, or in a result whose shape is spelled out, or nothing would be cut.
+    3. A summed factor lies in no result.
+    """
+    given = [index for index, shape in enumerate(node.results) if shape is not None]
     for factor in made.factors:
-        inside = [place is not None for place, there in zip(factor.results, given, strict=True) if there]
-        if (factor.mark is Mark.MAP and not all(inside)) or (
-            factor.mark in (Mark.SUM, Mark.MAX, Mark.MIN) and any(inside)
-        ):
-            raise RuleError(f"{node.op.type} {node.op.name!r}: factor {factor} of {node.operands} -> {node.results}")
+        inside = [factor.results[index] is not None for index in given]
+        if factor.mark is Mark.MAP:
+            cuts = any(factor.operands) or any(factor.results[result] for result in made.sizes.values())
+            wrong = not all(inside) or not cuts
+        else:
+            wrong = factor.mark is not Mark.WHOLE and any(inside)
+        if wrong:
+            raise RuleError(f"{node.op.type} {node.op.name!r}: {factor} in {node.operands} -> {node.results}")

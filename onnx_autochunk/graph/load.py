@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..errors import AutochunkError, ModelError
 from .model import ITEM_BITS, Graph, Op, Origin, Value
+from .fold import run_time_ops
 from .sizes import bind_dims, evaluate_shape_vectors
 
 SMALL_ELEMENTS = 4096  # constants up to this many elements keep their data in the Graph
@@ -65,7 +66,8 @@ def load(source: Source, *, dims: Mapping[str, int] | None = None) -> Loaded:
         raise ModelError(f"{_describe(source)}: the graph is not valid: {_first_line(error)}") from error
     nodes = tuple(node for node in model.graph if node.op_type != "Constant")
     graph = _graph(model.graph, nodes, model.opset_imports, outer=frozenset())
-    return Loaded(model, evaluate_shape_vectors(graph), nodes, bound)
+    running = run_time_ops(evaluate_shape_vectors(graph))
+    return Loaded(model, running.graph, tuple(nodes[index] for index in running.kept), bound)
 
 
 def _read(source: Source) -> ir.Model:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from ..graph.model import Graph, Op
 
-BodyPeak: TypeAlias = Callable[[Graph, bool], int]  # (body, whether its outputs are counted) -> bytes
+BodyPeak: TypeAlias = Callable[[Graph], int]  # what one round of a body holds, its results included
 Extra: TypeAlias = Callable[[Op, Graph, BodyPeak], int]
 
 
@@ -24,27 +24,28 @@ def body_bytes(op: Op, graph: Graph, body_peak: BodyPeak) -> int:
 
 def _if(op: Op, graph: Graph, body_peak: BodyPeak) -> int:
     """A branch writes the op's results itself, at the moment it computes them."""
-    peak = max(body_peak(body, True) for body in op.subgraphs.values())
+    peak = max(body_peak(body) for body in op.subgraphs.values())
     return max(0, peak - _total(graph, op.outputs))
 
 
 def _scan(op: Op, graph: Graph, body_peak: BodyPeak) -> int:
-    """Slices are views; a state alternates between two buffers; an axis other than 0 is moved by copying it all."""
+    """Slices are views, and the part of a result that no round has written yet takes no memory.
+
+    A state alternates between two buffers. An axis other than 0 is moved to the front by copying it all.
+    """
     body = op.subgraphs["body"]
-    scanned = _integer(op, "num_scan_inputs")
-    states = len(op.inputs) - scanned
+    states = len(op.inputs) - _integer(op, "num_scan_inputs")
     moved_in = _moved(op, "scan_input_axes", op.inputs[states:], graph)
     moved_out = _moved(op, "scan_output_axes", op.outputs[states:], graph)
-    carried = 2 * _total(graph, op.inputs[:states])
-    return moved_in + max(carried + body_peak(body, False), moved_out)
+    running = 2 * _total(graph, op.inputs[:states]) + max(0, body_peak(body) - _total(body, body.outputs))
+    return moved_in + max(running, moved_out)
 
 
 def _loop(op: Op, graph: Graph, body_peak: BodyPeak) -> int:
-    """Each round makes new carried values; stacked results are collected and joined at the end; states are copied."""
+    """Each round makes new carried values and a piece of each stacked result; all are copied at the end."""
     body = op.subgraphs["body"]
-    stacked = body.outputs[len(op.inputs) - 1 :]
-    running = body_peak(body, True) - _total(body, stacked)
-    return max(running, _total(graph, op.outputs))
+    pieces = body.outputs[len(op.inputs) - 1 :]
+    return max(body_peak(body) - _total(body, pieces), _total(graph, op.outputs))
 
 
 def _moved(op: Op, attribute: str, names: tuple[str, ...], graph: Graph) -> int:

@@ -1,8 +1,8 @@
-"""Intermediate tensors of ONNX Runtime's Einsum: it transposes its operands, multiplies matrices, transposes back.
+"""Intermediate tensors of ONNX Runtime's Einsum, which transposes, multiplies matrices and transposes back.
 
 `bihd,bjhd->bhij` -> copies of both operands (the second one twice) and two copies of the result.
 
-Source: onnxruntime/core/providers/cpu/math/einsum_utils/einsum_typed_compute_processor.cc; agrees with measurements.
+Source: onnxruntime/core/providers/cpu/math/einsum_utils/einsum_typed_compute_processor.cc; measured.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ def einsum_elements(equation: str, shapes: Sequence[tuple[int, ...]]) -> int:
 
     The rules it follows:
         1. Labels are numbered as they appear; an operand whose axes are not in that order is copied.
-        2. Operands are combined in pairs, by a batched MatMul over (shared, left, reduced, right) axes; an operand in
-           another order is copied (again). Axes of size 1 count as right ones.
+        2. Operands are combined in pairs, by a batched MatMul over (shared, left, reduced, right) axes; an
+           operand in another order is copied (again). Axes of size 1 count as right ones.
         3. A product in another order than the result's is copied.
 
     Args:
@@ -45,7 +45,7 @@ def einsum_elements(equation: str, shapes: Sequence[tuple[int, ...]]) -> int:
 
 
 def _pair(left: str, right: str, order: str, sizes: Mapping[str, int], later: set[str]) -> tuple[str, int]:
-    """Axes of the product in the order the MatMul gives them, and the elements of it and of the operands' copies."""
+    """Axes of the product as the MatMul orders them; elements of it and of the operands' copies."""
     wide = {label for label in order if sizes[label] > 1}
     kept = [label for label in order if label in later or label not in left + right]
     reduced = [label for label in order if label not in kept]

@@ -1,7 +1,7 @@
 """Simulation of what ONNX Runtime holds during one run: which buffers there are, from when until when.
 
-It repeats the decisions of ORT's allocation planner rather than an ideal one's, because the difference is large: a
-dead buffer that a later value of the same shape takes over stays allocated in between.
+It repeats the decisions of ORT's allocation planner rather than an ideal one's, because the difference is
+large: a dead buffer that a later value of the same shape takes over stays allocated in between.
 `Relu(a) -> b; MatMul(b) -> c` -> buffer 1 holds a and b, buffer 2 holds c.
 
 Source: onnxruntime/core/framework/allocation_planner.cc, ComputeSingleStreamReusePlan and
@@ -14,10 +14,13 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from math import prod
 from typing import TypeAlias
 
 from ..graph.model import ITEM_BITS, Graph, Op, Value
+from .blocked import with_blocked_shapes
 from .control import body_bytes
+from .fused import ops_as_run
 from .kernels import alias_of, inplace_operands, temporary_bytes
 from .order import execution_order
 
@@ -74,11 +77,14 @@ def simulate(
         reuse: whether dead buffers are kept for later values (ORT's `enable_mem_reuse`).
     """
     steps = execution_order(graph) if order is None else tuple(order)
-    plan = _Plan(graph, provider, reuse)
+    graph = with_blocked_shapes(graph)
+    ops = ops_as_run(graph)
+    plan = _Plan(graph, ops, provider, reuse)
     for step, index in enumerate(steps):
-        plan.run(step, graph.ops[index])
+        if op := ops[index]:
+            plan.run(step, op)
     buffers = plan.buffers(len(steps) - 1)
-    extra = [_extra_bytes(graph.ops[index], graph, provider, reuse) for index in steps]
+    extra = [_extra_bytes(op, graph, provider, reuse) if (op := ops[index]) else 0 for index in steps]
     live = _live_bytes(buffers, extra)
     peak = max(live, default=0)
     return Timeline(steps, live, peak, live.index(peak) if live else 0, buffers)
@@ -93,23 +99,14 @@ def _live_bytes(buffers: Sequence[Buffer], extra: Sequence[int]) -> tuple[int, .
 
 
 def _extra_bytes(op: Op, graph: Graph, provider: str, reuse: bool) -> int:
-    def body_peak(body: Graph, count_outputs: bool) -> int:
-        # A body sees the values around it; its own names hide theirs.
+    def body_peak(body: Graph) -> int:
         values = {name: graph.values[name] for name in op.captures} | dict(body.values)
         scope = Graph(body.ops, values, body.inputs, body.outputs)
-        timeline = simulate(scope, provider=provider, reuse=reuse)
-        return timeline.peak_bytes if count_outputs else _peak_without_outputs(timeline, scope)
+        return simulate(scope, provider=provider, reuse=reuse).peak_bytes
 
     if op.subgraphs:
         return body_bytes(op, graph, body_peak)
     return temporary_bytes(op, graph, provider)
-
-
-def _peak_without_outputs(timeline: Timeline, body: Graph) -> int:
-    outputs = frozenset(body.outputs)
-    written = [b for b in timeline.buffers if b.values[0] in outputs]
-    views = _live_bytes(written, [0] * len(timeline.order))
-    return max((held - view for held, view in zip(timeline.live_bytes, views, strict=True)), default=0)
 
 
 @dataclass(slots=True)
@@ -131,6 +128,7 @@ class _Plan:
     """The planner's state: which buffer each value is in, and which buffers are free."""
 
     graph: Graph
+    ops: tuple[Op | None, ...]
     provider: str
     reuse: bool
     held: dict[str, _Allocation] = field(default_factory=dict)
@@ -141,8 +139,9 @@ class _Plan:
 
     def __post_init__(self) -> None:
         self.results = frozenset(self.graph.outputs)
-        self.uses.update(name for op in self.graph.ops for name in op.reads)
-        self.uses.update(name for op in self.graph.ops for name in op.outputs)
+        ops = [op for op in self.ops if op is not None]
+        self.uses.update(name for op in ops for name in op.reads)
+        self.uses.update(name for op in ops for name in op.outputs)
         self.uses.update(self.graph.outputs)
 
     def run(self, step: int, op: Op) -> None:
@@ -176,16 +175,17 @@ class _Plan:
     def _place(self, step: int, op: Op, position: int, name: str) -> None:
         value = self.graph.values[name]
         if name in self.results:
-            return self._allocate(step, value, is_result=True)
+            return self._allocate(step, value, _size_key(value), is_result=True)
         aliased = alias_of(op) if position == 0 else None
         if aliased is not None:
             return self._share(step, self.held.get(op.inputs[aliased]), name)
         taken = self._overwritten(op, value) if position == 0 else None
-        taken = taken or self._free_buffer(value)
-        return self._share(step, taken, name) if taken else self._allocate(step, value)
+        key = _size_key(value, as_matrix=op.type == "Gemm")
+        taken = taken or self._free_buffer(key)
+        return self._share(step, taken, name) if taken else self._allocate(step, value, key)
 
-    def _allocate(self, step: int, value: Value, *, is_result: bool = False) -> None:
-        made = _Allocation([], value.nbytes, _size_key(value), step, is_result=is_result)
+    def _allocate(self, step: int, value: Value, key: SizeKey | None, *, is_result: bool = False) -> None:
+        made = _Allocation([], value.nbytes, key, step, is_result=is_result)
         self.made.append(made)
         self._share(step, made, value.name)
 
@@ -207,10 +207,9 @@ class _Plan:
                 return buffer if _size_key(value) is not None else None
         return None
 
-    def _free_buffer(self, value: Value) -> _Allocation | None:
-        """The buffer most recently freed among those of the same size."""
-        key = _size_key(value)
-        found = self.free.get(key) if key is not None and value.shape else None
+    def _free_buffer(self, key: SizeKey | None) -> _Allocation | None:
+        """The buffer most recently freed among those of the same size; a scalar never takes one over."""
+        found = self.free.get(key) if key is not None and key[1] else None
         return found.pop() if found else None
 
     def _drop(self, buffer: _Allocation) -> None:
@@ -219,8 +218,15 @@ class _Plan:
             self.free[buffer.key].append(buffer)
 
 
-def _size_key(value: Value) -> SizeKey | None:
-    """What ORT compares: the element's size and the whole shape, not the bytes; None fits nothing."""
-    if value.shape is None or value.dtype == "string":
+def _size_key(value: Value, *, as_matrix: bool = False) -> SizeKey | None:
+    """What ORT compares: the element's size and the whole shape, not the bytes; None fits nothing.
+
+    A Gemm of more axes, made of a MatMul and an Add, computes a matrix that is only then viewed with all
+    its axes.
+    """
+    shape = value.shape
+    if shape is None or value.dtype == "string":
         return None
-    return ITEM_BITS[value.dtype], value.shape
+    if as_matrix and len(shape) > 2:
+        shape = (prod(shape[:-1]), shape[-1])
+    return ITEM_BITS[value.dtype], shape

@@ -1,7 +1,8 @@
 """The order in which ONNX Runtime runs the ops of a graph: what is alive together follows from it.
 
-ORT's default order is a depth-first walk backwards from the leaves with an explicit stack. Of several producers the
-one that comes last in the file is finished first, with everything it needs: ops `a b c` where c reads both -> b a c.
+ORT's default order is a depth-first walk backwards from the leaves with an explicit stack. Of several
+producers the one that comes last in the file is finished first, with all it needs: ops `a b c` where c
+reads both -> b a c.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ def execution_order(graph: Graph) -> tuple[int, ...]:
         2. An op's producers, captured values included, go on the stack in file order above it.
         3. An op runs when the stack comes back to it.
 
-    A graph that ORT itself wrote (`optimized_model_filepath`) stands in the order in which the session that wrote it
-    runs it; walking it again may give another one, because a file does not keep the numbers of fused nodes.
+    A graph that ORT itself wrote (`optimized_model_filepath`) stands in the order in which the session that
+    wrote it runs it; walking it again may give another, because a file does not keep the numbers of fused
+    nodes.
 
     Source: onnxruntime/core/graph/graph_viewer.cc, GraphViewer; graph.cc, Graph::ReverseDFSFrom.
     """

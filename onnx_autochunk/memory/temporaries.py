@@ -1,6 +1,7 @@
 """Memory that kernels take for themselves while they run.
 
-One function per family, from the call's shapes to bytes; an op that is not in the table takes nothing worth counting.
+One function per family, from the call's shapes to bytes; an op that is not in the table takes nothing to
+speak of.
 `Where(mask, x, y)` of 64 MiB -> two more tensors of 64 MiB, which is why masking often makes the peak.
 
 Source: measured on ONNX Runtime 1.31, one op at a time (tests/memory/test_temporaries.py repeats it).
@@ -64,7 +65,7 @@ Rule: TypeAlias = Callable[[Call], int]
 
 
 def _where(call: Call) -> int:
-    """Each choice is first spread over the shape that it and the condition broadcast to; then both are merged."""
+    """Each choice is first spread over what it and the condition broadcast to; then both are merged."""
     shapes = [call.operand(index) for index in range(3)]
     if None in shapes:
         return 2 * call.result_bytes()
@@ -89,6 +90,12 @@ def _softmax(call: Call) -> int:
 def _variadic(call: Call) -> int:
     """From the third operand on, partial results go to a second buffer."""
     return call.result_bytes() if len(call.op.inputs) > 2 else 0
+
+
+def _gemm(call: Call) -> int:
+    """With more than two axes it computes a matrix, of which a result of the run cannot be a view: a copy."""
+    name = call.op.outputs[0]
+    return call.result_bytes() if name in call.graph.outputs and len(call.shape_of(name) or ()) > 2 else 0
 
 
 def _expanded(copies: int) -> Rule:
@@ -135,7 +142,7 @@ def _past(call: Call, index: int) -> int:
 
 
 def _multi_head_attention(call: Call) -> int:
-    """Query, key and value with heads first. Linear in memory, except with a bias or a padding mask: all scores."""
+    """Query, key and value with heads first; with a bias or a padding mask all scores too."""
     query, key = call.operand(0), call.operand(1)
     if query is None or key is None or len(query) != 3 or len(key) != 3:
         return 0
@@ -161,6 +168,7 @@ CPU: Mapping[str, Rule] = {
     "Softmax": _softmax,
     "LogSoftmax": _softmax,
     "Einsum": _einsum,
+    "Gemm": _gemm,
     "ConvTranspose": _conv_transpose,
     "Attention": _attention,
     "com.microsoft.Attention": _packed_attention,

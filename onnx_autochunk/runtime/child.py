@@ -1,4 +1,4 @@
-"""The child's side of `launch.call`: `python -m onnx_autochunk.runtime.child` carries out one order from stdin.
+"""The child's side of `launch.call`: `python -m onnx_autochunk.runtime.child` takes an order from stdin.
 
 Imported by nobody, because a module that is run with `-m` must not have been imported before.
 """

@@ -1,7 +1,7 @@
 """Child processes: what may exhaust memory, crash or leave memory behind runs in a process of its own.
 
-`call(function, {"path": "m.onnx"})` -> the child imports `function` by name, calls it and answers through a file, so
-that nothing a library prints can spoil the answer.
+`call(function, {"path": "m.onnx"})` -> the child imports `function` by name, calls it and answers by a file,
+so that nothing a library prints can spoil the answer.
 """
 
 from __future__ import annotations

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
+import onnx.parser
 from numpy.typing import NDArray
 
 from ..errors import ModelError, UsageError
@@ -47,8 +48,8 @@ def default_options(*, threads: int | None = None) -> ort.SessionOptions:
 def session_options(*, threads: int | None = None) -> ort.SessionOptions:
     """Options to run a chunked model with: the arena stays, the memory pattern goes.
 
-    With the memory pattern, which is on by default, one block for the whole peak of the run before is held from
-    the second run on, and one more for each Scan or Loop body.
+    With the memory pattern, which is on by default, one block for the whole peak of the run before is held
+    from the second run on, and one more for each Scan or Loop body.
 
     Args:
         threads: threads within an operator; None or 0 leaves the number to ONNX Runtime.
@@ -95,6 +96,13 @@ def open_session(
         raise ModelError(f"{os.fspath(path)}: ONNX Runtime does not load the model: {error}") from error
 
 
+def start_library() -> None:
+    """Load a model of one node and drop it: what ONNX Runtime needs for itself is there from then on."""
+    text = '<ir_version: 8, opset_import: ["": 17]> g (float[1] x) => (float[1] y) { y = Neg(x) }'
+    model = onnx.parser.parse_model(text).SerializeToString()
+    onnxruntime().InferenceSession(model, default_options(threads=1), providers=["CPUExecutionProvider"])
+
+
 def _providers(provider: str) -> list[tuple[str, dict[str, str]]]:
     if provider not in PROVIDERS:
         raise UsageError(f"provider {provider!r} is not supported; choose one of {', '.join(PROVIDERS)}")
@@ -125,16 +133,30 @@ def _is_plain(session: ort.InferenceSession) -> bool:
     return all(kind.startswith("tensor(") and kind != "tensor(string)" for kind in types)
 
 
-def runner(session: ort.InferenceSession, feeds: Mapping[str, Array]) -> Any:
+def runner(session: ort.InferenceSession, feeds: Mapping[str, Array]) -> Callable[[], None]:
     """A function without arguments that runs the session once and drops what it computed.
 
-    Nothing but ONNX Runtime's own work is in it: inputs are converted beforehand, outputs not copied to numpy.
+    Nothing but ONNX Runtime's own work is in it: inputs are converted before, outputs not copied to numpy.
     """
     names = [output.name for output in session.get_outputs()]
     if _is_plain(session):
         values = ort_values(feeds)
-        return lambda: session.run_with_ort_values(names, values) and None
-    return lambda: session.run(names, dict(feeds)) and None
+        return lambda: _drop(session.run_with_ort_values(names, values))
+    return lambda: _drop(session.run(names, dict(feeds)))
+
+
+def _drop(_: object) -> None:
+    """Take results and let them go."""
+
+
+def element_code(dtype: np.dtype[Any]) -> int:
+    """ONNX's number of an element type; `object` stands for strings."""
+    return int(onnx.helper.np_dtype_to_tensor_dtype(dtype))
+
+
+def element_dtype(code: int) -> np.dtype[Any]:
+    """The numpy type of an element type given by ONNX's number."""
+    return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code))
 
 
 def ort_values(feeds: Mapping[str, Array]) -> dict[str, ort.OrtValue]:
@@ -150,13 +172,13 @@ def _ort_value(array: Array) -> ort.OrtValue:
     value = onnxruntime().OrtValue
     if array.dtype.isbuiltin == 1:
         return value.ortvalue_from_numpy(array)
-    code = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)  # bfloat16 and float8, unknown to numpy
-    return value.ortvalue_from_numpy_with_onnx_type(array.view(f"u{array.dtype.itemsize}"), code)
+    bits = array.view(f"u{array.dtype.itemsize}")  # bfloat16 and float8, unknown to numpy
+    return value.ortvalue_from_numpy_with_onnx_type(bits, element_code(array.dtype))
 
 
 def _to_numpy(value: ort.OrtValue) -> Array:
     """A copy; ONNX Runtime itself cannot hand out the types that numpy does not know."""
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(value.element_type())
+    dtype = element_dtype(value.element_type())
     if dtype.isbuiltin == 1:
         result: Array = value.numpy()
         return result

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes  # noqa: F401 importing it teaches np.dtype the names "bfloat16" and "float8_..."
 import numpy as np
 from numpy.typing import NDArray
+
+from ..runtime.session import element_code, element_dtype
 
 Array = NDArray[Any]
 
@@ -21,8 +22,8 @@ def save_arrays(folder: Path, arrays: Mapping[str, Array]) -> None:
     folder.mkdir(parents=True)
     for index, array in enumerate(arrays.values()):
         np.save(folder / f"{index}.npy", _storable(array))
-    names = [(name, str(array.dtype)) for name, array in arrays.items()]
-    (folder / MANIFEST).write_text(json.dumps(names), encoding="utf-8")
+    types = {name: element_code(array.dtype) for name, array in arrays.items()}
+    (folder / MANIFEST).write_text(json.dumps(types), encoding="utf-8")
 
 
 def load_arrays(folder: Path, *, mapped: bool = False) -> dict[str, Array]:
@@ -32,10 +33,11 @@ def load_arrays(folder: Path, *, mapped: bool = False) -> dict[str, Array]:
         folder: the folder.
         mapped: map the files instead of reading them, so that large arrays take no memory.
     """
-    names = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    stored = (np.load(folder / f"{i}.npy", mmap_mode="r" if mapped else None) for i in range(len(names)))
+    types: dict[str, int] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    stored = (np.load(folder / f"{i}.npy", mmap_mode="r" if mapped else None) for i in range(len(types)))
     return {
-        name: _restored(array, np.dtype(dtype)) for (name, dtype), array in zip(names, stored, strict=True)
+        name: _restored(array, element_dtype(code))
+        for (name, code), array in zip(types.items(), stored, strict=True)
     }
 
 

@@ -1,4 +1,4 @@
-"""Does the rewritten model compute what the original computes? Both run on the same inputs, each in a process."""
+"""Does the rewritten model compute what the original computes? Both run on the same inputs, in children."""
 
 from __future__ import annotations
 

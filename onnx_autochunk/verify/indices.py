@@ -27,8 +27,8 @@ WHOLE_INDEX = frozenset({"GatherND", "ScatterND"})  # indices of several axes at
 
 PASSING: Mapping[str, slice] = {  # operator -> the operands whose elements reach the result unchanged
     **dict.fromkeys(
-        "Cast CastLike Clip Compress Expand Flatten Gather GatherElements GatherND Identity Mod Pad ReduceMax "
-        "ReduceMin Reshape Slice Split Squeeze Tile Transpose Trilu Unsqueeze".split(),
+        "Cast CastLike Clip Compress Expand Flatten Gather GatherElements GatherND Identity Mod Pad "
+        "ReduceMax ReduceMin Reshape Slice Split Squeeze Tile Transpose Trilu Unsqueeze".split(),
         slice(0, 1),
     ),
     "Concat": slice(None),
@@ -76,7 +76,8 @@ def index_bounds(model: ModelProto, dims: Mapping[str, int]) -> dict[str, int]:
     bounds: dict[str, int] = {}
     for use in trace.uses:
         if extent := _extent(shapes.get(use.table, ()), use.axis, dims):
-            bounds[use.input] = max(1, min(bounds.get(use.input, extent), extent - use.offset))
+            allowed = max(1, extent - use.offset)
+            bounds[use.input] = min(bounds.get(use.input, allowed), allowed)
     return bounds
 
 

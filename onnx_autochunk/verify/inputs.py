@@ -126,7 +126,7 @@ def _sizes(spec: InputSpec) -> tuple[int, ...]:
 
 
 def _mask(shape: tuple[int, ...], generator: np.random.Generator) -> Array:
-    """Three quarters ones. Position 0 is one, because a causal mask whose first row is all zeros gives NaN."""
+    """Three quarters ones. Position 0 is one, because a causal mask with an empty first row gives NaN."""
     mask = generator.random(size=shape) < 0.75
     mask[..., :1] = True
     return mask

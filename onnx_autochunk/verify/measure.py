@@ -1,7 +1,7 @@
 """What a model really takes: activation peak, resident memory, load time, and time against another model.
 
-Everything runs in child processes. Memory is what the system holds for the process (`/proc/self/status`), under
-settings that make every buffer its own mapping; then it agrees with ONNX Runtime's own counters to 1 MiB.
+Everything runs in child processes. Memory is what the system holds for the process (`/proc/self/status`),
+under settings that make every buffer its own mapping; then it agrees with ONNX Runtime's counters to 1 MiB.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from statistics import median
 from ..errors import UsageError
 from ..runtime import launch
 from ..runtime.launch import EXACT_MEMORY, Json
-from ..runtime.session import default_options, exact_options, open_session, runner
+from ..runtime.session import default_options, exact_options, open_session, runner, start_library
 from .arrays import Array, load_arrays, save_arrays
 
 STATUS = Path("/proc/self/status")
@@ -35,10 +35,11 @@ class PeakMeasurement:
     Attributes:
         activation_peak_bytes: intermediates, kernels' own buffers and outputs of one run, above what was
             held before it.
-        resident_bytes: what loading added to the process and kept: weights, packed weights, nodes.
+        resident_bytes: what loading added to the process and kept: weights, packed weights, nodes; not ONNX
+            Runtime itself.
         load_s: time to load.
-        default_session_rise_bytes: under ONNX Runtime's default options (arena and memory pattern on): the most
-            that is held during the second run, above what was held after loading. None when not measured.
+        default_session_rise_bytes: under ONNX Runtime's default options (arena and memory pattern on): the
+            most that is held during the second run, above what was held after loading. None: not measured.
     """
 
     activation_peak_bytes: int
@@ -161,6 +162,7 @@ def _peak(request: Json) -> Json:
     """Runs in the child."""
     feeds = load_arrays(Path(request["inputs"]))
     options = exact_options(threads=request["threads"])
+    start_library()
     before = _settled_bytes()
     start = time.perf_counter()
     session = open_session(request["path"], options=options)
@@ -175,7 +177,8 @@ def _peak(request: Json) -> Json:
 def _default_rise(request: Json) -> Json:
     """Runs in the child."""
     feeds = load_arrays(Path(request["inputs"]))
-    session = open_session(request["path"], options=default_options(threads=request["threads"]))
+    options = default_options(threads=request["threads"])
+    session = open_session(request["path"], options=options)
     once = runner(session, feeds)
     loaded = _settled_bytes()
     once()

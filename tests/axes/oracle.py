@@ -1,7 +1,7 @@
 """The oracle: a rule is right when the operator itself, run on unequal chunks, gives back its own result.
 
-For every flow that a rule lets pass: cut the operands, run the operator in ONNX Runtime (the ONNX reference evaluator where
-ORT has no kernel) on each chunk, put the parts together as the rule says, compare with the whole result.
+For every flow that a rule lets pass: cut the operands, run the operator in ONNX Runtime (the ONNX reference
+evaluator where ORT has no kernel) on each chunk, put the parts together as the rule says, and compare.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +17,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
-from onnx_autochunk.axes import Mark, Position, Refusal, Rule, Step, carry, rule_for
+from onnx_autochunk.axes import Mark, Position, Rule, Step, carry, rule_for
 from onnx_autochunk.graph.model import Graph, Op, Origin, Value
 
 Array = NDArray[np.generic]
@@ -31,13 +32,13 @@ class Case:
     Attributes:
         operands: None where an optional one is absent.
         known: operands whose elements the rule may read.
-        outputs: number of results, or a string of 0 and 1 that says which optional ones are used.
+        outputs: a 1 for each result that is used, a 0 for one that is not.
     """
 
     type: str
     operands: tuple[Array | None, ...]
     known: frozenset[int] = frozenset()
-    attributes: Mapping[str, object] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     outputs: str = "1"
     opset: int = OPSET
     domain: str = ""
@@ -206,7 +207,8 @@ def _combined(parts: list[Array], position: Position | None, mark: Mark) -> Arra
         return reduce({Mark.SUM: np.add, Mark.MAX: np.maximum, Mark.MIN: np.minimum}[mark], parts)
     assert position is not None, "a mapped flow is in every result"
     spread = [
-        _split_axis(part, position, part.shape[position.axis] // (position.outer * position.unit)) for part in parts
+        _split_axis(part, position, part.shape[position.axis] // (position.outer * position.unit))
+        for part in parts
     ]
     joined = np.concatenate(spread, axis=position.axis + 1)
     return joined.reshape(position.sliced_shape(parts[0].shape, position.extent))
@@ -216,6 +218,3 @@ def _close(found: Array, expected: Array) -> bool:
     if expected.dtype.kind != "f":
         return bool(np.array_equal(found, expected))
     return bool(np.allclose(found, expected, rtol=1e-4, atol=1e-5, equal_nan=True))
-
-
-__all__ = ["Case", "Refusal", "check", "flows", "runner"]

@@ -7,6 +7,8 @@ from onnx_autochunk.axes.rules import (
     move,
     normalize,
     pointwise,
+    quantize,
+    recurrent,
     reduce,
     reshape,
     shapes,
@@ -14,5 +16,6 @@ from onnx_autochunk.axes.rules import (
 )
 
 __all__ = [
-    "attention", "contract", "index", "move", "normalize", "pointwise", "reduce", "reshape", "shapes", "window",
+    "attention", "contract", "index", "move", "normalize", "pointwise", "quantize", "recurrent", "reduce",
+    "reshape", "shapes", "window",
 ]  # fmt: skip

@@ -5,23 +5,21 @@ Source: https://onnx.ai/onnx/operators/onnx__Attention.html
 
 from __future__ import annotations
 
-from onnx_autochunk.axes.notation import Shape
-from onnx_autochunk.axes.registry import Answer, Node, barrier, rule
+from onnx_autochunk.axes.fit import Shape
+from onnx_autochunk.axes.registry import Answer, Node, rule
 from onnx_autochunk.axes.rules.words import fitted
 
 
 @rule("Attention", since=23)
 def attention(node: Node) -> Answer:
-    """Rows of queries are independent unless a causal mask counts them or keys and values are passed on.
+    """Rows of queries are independent unless they are counted or keys and values are passed on.
 
     Heads are an axis of 4-D operands only; a group of query heads shares one head of keys and values.
     """
-    if node.int("is_causal", 0) and node.has(6):
-        return barrier("causal Attention with lengths of keys and values")
-    passes_on = node.gives(1) or node.gives(2)
-    rows = "s!" if node.int("is_causal", 0) or passes_on else "s"
-    packed = len(node.shape(0)) == 3
-    return _packed(node, rows) if packed else _by_heads(node, rows)
+    windows = (node.integer("left_window_size", -1), node.integer("right_window_size", -1))
+    counted = node.integer("is_causal", 0) or windows != (-1, -1)
+    rows = "s!" if counted or node.gives(1) or node.gives(2) else "s"
+    return _packed(node, rows) if len(node.shape(0)) == 3 else _by_heads(node, rows)
 
 
 def _packed(node: Node, rows: str) -> str:
@@ -40,9 +38,17 @@ def _by_heads(node: Node, rows: str) -> str:
     if shared > 1 and (node.gives(1) or node.gives(2)):
         heads = f"(g r={shared}!)"
     mask = _mask(node, ["b", heads, rows, "t!"])
-    past = "b g p! d!, b g p! e!"
     now = "b g u! d!, b g u! e!"
-    return f"b {heads} {rows} d!, b g t! d!, b g t! e!, {mask}, {past}, b -> b {heads} {rows} e!, {now}, b {heads} {rows} v!"
+    operands = f"b {heads} {rows} d!, b g t! d!, b g t! e!, {mask}, b g p! d!, b g p! e!, b"
+    return f"{operands} -> b {heads} {rows} e!, {now}, b {heads} {rows} v!"
+
+
+@rule("RotaryEmbedding", since=23)
+def rotary_embedding(node: Node) -> Answer:
+    """Each row is turned by its own angle; packed heads are counted by an attribute, so they are whole."""
+    value = "b s x!" if len(node.shape(0)) == 3 else "b h s d!"
+    tables = "p! r!, p! r!, b s" if node.has(3) else "b s r!, b s r!"
+    return f"{value}, {tables} -> {value}"
 
 
 def _mask(node: Node, words: list[str]) -> str:

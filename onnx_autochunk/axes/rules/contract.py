@@ -7,7 +7,7 @@ Source: https://onnx.ai/onnx/operators/onnx__MatMul.html, onnx__Gemm.html, onnx_
 
 from __future__ import annotations
 
-from onnx_autochunk.axes.notation import Shape
+from onnx_autochunk.axes.fit import Shape
 from onnx_autochunk.axes.registry import Answer, Node, barrier, rule
 from onnx_autochunk.axes.rules.words import fitted, term
 
@@ -64,10 +64,11 @@ def _product(a: Shape, b: Shape, points: str) -> str:
 @rule("FusedMatMul", domain="com.microsoft")
 def fused_mat_mul(node: Node) -> Answer:
     """MatMul with transposed operands; both have rank 2 or more."""
-    if node.int("transBatchA", 0) or node.int("transBatchB", 0) or min(map(len, (node.shape(0), node.shape(1)))) < 2:
+    moved = node.integer("transBatchA", 0) or node.integer("transBatchB", 0)
+    if moved or len(node.shape(0)) < 2 or len(node.shape(1)) < 2:
         return barrier("FusedMatMul with a vector or a transposed batch")
-    a = "... k+ m" if node.int("transA", 0) else "... m k+"
-    b = "... n k" if node.int("transB", 0) else "... k n"
+    a = "... k+ m" if node.integer("transA", 0) else "... m k+"
+    b = "... n k" if node.integer("transB", 0) else "... k n"
     return f"{a}, {b} -> ... m n"
 
 
@@ -75,8 +76,8 @@ def fused_mat_mul(node: Node) -> Answer:
 def gemm(node: Node) -> Answer:
     """C would be added to every partial result, so k is summed only without it."""
     mark = "!" if node.has(2) else "+"
-    a = f"k{mark} m" if node.int("transA", 0) else f"m k{mark}"
-    b = "n k" if node.int("transB", 0) else "k n"
+    a = f"k{mark} m" if node.integer("transA", 0) else f"m k{mark}"
+    b = "n k" if node.integer("transB", 0) else "k n"
     c = fitted(node.operands[2] or (), ("m", "n")) if node.has(2) else "()"
     return f"{a}, {b}, {c} -> m n"
 
@@ -99,7 +100,7 @@ def einsum(node: Node) -> Answer:
 
 
 def _split(written: str) -> list[str]:
-    """`ab...c` -> [a, b, ..., c]"""
+    """`ab...c` -> [a, b, ..., c]."""
     head, dots, tail = written.partition("...")
     return [*head, *([dots] if dots else []), *tail]
 
@@ -107,7 +108,13 @@ def _split(written: str) -> list[str]:
 def _einsum_term(written: str, right: str, shape: Shape | None) -> str:
     """One operand; a letter of size 1 may broadcast and has no place."""
     head, _, tail = written.partition("...")
-    sizes = dict(zip(head, shape or (), strict=False)) | dict(zip(reversed(tail), reversed(shape or ()), strict=False))
-    return term(
-        "1" if sizes.get(word) == 1 else word if word == "..." or word in right else word + "+" for word in _split(written)
-    )
+    sizes = shape or ()
+    ends = [*zip(head, sizes, strict=False), *zip(tail[::-1], sizes[::-1], strict=False)]
+    narrow = {letter for letter, size in ends if size == 1}
+    return term("1" if word in narrow else word if word in right else f"{word}+" for word in _split(written))
+
+
+@rule("Det")
+def determinant(node: Node) -> Answer:
+    """One number a matrix."""
+    return f"... m! n! -> {'...' if len(node.shape(0)) > 2 else '()'}"

@@ -16,7 +16,8 @@ def gather(node: Node) -> Answer:
     """The axes of the indices take the place of the indexed axis."""
     data, picked = names(len(node.shape(0))), names(len(node.shape(1)), "b")
     axis = node.axis(0, len(data))
-    return f"{term(marked(data, {axis}))}, {term(picked)} -> {term([*data[:axis], *picked, *data[axis + 1 :]])}"
+    result = [*data[:axis], *picked, *data[axis + 1 :]]
+    return f"{term(marked(data, {axis}))}, {term(picked)} -> {term(result)}"
 
 
 @rule("GatherElements")
@@ -34,13 +35,12 @@ def _parallel(node: Node, axis: int) -> tuple[str, str]:
     words = names(len(node.shape(0)))
     sizes = list(zip(node.shape(0), node.shape(1), strict=True))
     apart = {other for other, (a, b) in enumerate(sizes) if a != b} | {axis}
-    indices = [
-        f"b{other}" if other == axis else f"b{other}!" if other in apart else word for other, word in enumerate(words)
-    ]
+    indices = [f"b{other}!" if other in apart else word for other, word in enumerate(words)]
+    indices[axis] = f"b{axis}"
     return term(marked(words, apart)), term(indices)
 
 
-@rule("ScatterElements", since=11)
+@rule("ScatterElements Scatter", since=9)
 def scatter_elements(node: Node) -> Answer:
     """As GatherElements, but the indices of a chunk could point anywhere: their own axis is whole too."""
     axis = node.axis(0, len(node.shape(0)))
@@ -52,7 +52,7 @@ def scatter_elements(node: Node) -> Answer:
 @rule("GatherND", since=11)
 def gather_nd(node: Node) -> Answer:
     """Batch axes run in parallel; the axes that the last axis of the indices addresses are whole."""
-    batch = node.int("batch_dims", 0)
+    batch = node.integer("batch_dims", 0)
     depth = node.shape(1)[-1]
     data = names(len(node.shape(0)))
     picked = [*data[:batch], *names(len(node.shape(1)) - batch - 1, "b")]

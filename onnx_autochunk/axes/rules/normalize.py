@@ -38,14 +38,14 @@ def lp_normalization(node: Node) -> Answer:
 def mean_variance_normalization(node: Node) -> Answer:
     """The listed axes are normalised together."""
     words = names(len(node.shape(0)))
-    axes = node.ints("axes")
+    axes = node.integers("axes")
     whole = {axis % len(words) for axis in ((0, 2, 3) if axes is None else axes)}
     return f"{term(marked(words, whole))} -> {term(words)}"
 
 
 @rule("LayerNormalization RMSNormalization")
 def layer_normalization(node: Node) -> Answer:
-    """All axes from `axis` on are normalised together; scale and bias broadcast; mean and deviation keep size-1 axes."""
+    """All axes from `axis` on are normalised together; mean and deviation keep them with size 1."""
     rank = len(node.shape(0))
     axis = node.axis(-1, rank)
     words = marked(names(rank), range(axis, rank))
@@ -56,14 +56,14 @@ def layer_normalization(node: Node) -> Answer:
 
 @rule("GroupNormalization")
 def group_normalization(node: Node) -> Answer:
-    """Groups of channels and all of space are normalised together; scale and bias have one entry a group or channel."""
+    """Groups of channels and all of space are normalised together; an attribute counts the groups."""
     return "n c! ...!, (), () -> n c ..."
 
 
 @rule("BatchNormalization", since=7)
 def batch_normalization(node: Node) -> Answer:
     """Elementwise in inference; training computes statistics over the batch."""
-    if node.int("training_mode", 0) or sum(shape is not None for shape in node.results) > 1:
+    if node.integer("training_mode", 0) or sum(shape is not None for shape in node.results) > 1:
         return barrier("BatchNormalization in training mode")
     if len(node.shape(0)) < 2:
         return barrier("BatchNormalization without a channel axis")

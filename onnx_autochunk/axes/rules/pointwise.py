@@ -8,14 +8,14 @@ from __future__ import annotations
 from onnx_autochunk.axes.registry import Answer, Node, barrier, rule, spec
 
 spec(
-    "Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Cast Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid"
-    " HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh"
-    " Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu",
+    "Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Cast Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu"
+    " HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal RegexFullMatch Relu"
+    " Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu",
     "... -> ...",
 )
 spec(
-    "Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Mod Mul Or PRelu"
-    " Pow Sub Where Xor StringConcat",
+    "Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Mod"
+    " Mul Or PRelu Pow StringConcat Sub SwiGLU Where Xor",
     "... * -> ...",
     since=7,  # before, an attribute `axis` aligned the operands
 )

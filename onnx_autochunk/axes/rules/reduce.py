@@ -18,16 +18,17 @@ _COMBINE: Mapping[str, str] = {
 
 
 @rule(
-    "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceSumSquare"
+    "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum"
+    " ReduceSumSquare"
 )
 def reduce(node: Node) -> Answer:
-    """Reduced axes combine for sums, maxima and minima and are needed whole otherwise (mean, product, norms)."""
+    """Reduced axes combine for sums, maxima and minima; they are whole otherwise (mean, product, norms)."""
     rank = len(node.shape(0))
-    axes = node.known(1) if node.has(1) else node.ints("axes")
+    axes = node.known(1) if node.has(1) else node.integers("axes")
     if node.has(1) and axes is None:
         return barrier("the axes of the reduction are unknown")
     if not axes:
-        axes = () if node.int("noop_with_empty_axes", 0) else tuple(range(rank))
+        axes = () if node.integer("noop_with_empty_axes", 0) else tuple(range(rank))
     reduced = {axis % rank for axis in axes}
     mark = _COMBINE.get(node.op.type, "!")
     return _reduction(rank, reduced, mark, node)
@@ -42,6 +43,8 @@ def arg_reduce(node: Node) -> Answer:
 
 def _reduction(rank: int, reduced: set[int], mark: str, node: Node) -> str:
     words = names(rank)
-    keep = node.int("keepdims", 1)
-    left = ["1" if axis in reduced else word for axis, word in enumerate(words) if keep or axis not in reduced]
-    return f"{term(marked(words, reduced, mark))}, () -> {term(left)}"
+    keep = node.integer("keepdims", 1)
+    kept = [
+        "1" if axis in reduced else word for axis, word in enumerate(words) if keep or axis not in reduced
+    ]
+    return f"{term(marked(words, reduced, mark))}, () -> {term(kept)}"

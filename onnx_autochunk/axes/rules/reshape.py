@@ -1,7 +1,7 @@
 """Operators that regroup or repeat axes without moving an element.
 
-Both shapes are lined up from the left: wherever the running products agree, the next factor is the greatest common
-divisor of what is left of the two current axes. So the major factor of a merged axis is found on both sides:
+Both shapes are lined up from the left: wherever the running products agree, the next factor is the greatest
+common divisor of what is left of the two current axes. So the major factor of a merged axis is found:
 
     [5, 12*64] -> [5, 12, 64]: 5 | 12 | 64        [6, 4] -> [8, 3]: 2 passes, the rest is regrouped
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 from math import gcd, prod
 
 from onnx_autochunk.axes.factor import Factor, Place, Rule
-from onnx_autochunk.axes.notation import Shape
+from onnx_autochunk.axes.fit import Shape
 from onnx_autochunk.axes.registry import Answer, Node, barrier, rule
 from onnx_autochunk.axes.rules.words import names, term
 from onnx_autochunk.errors import RuleError
@@ -34,7 +34,7 @@ def keep_order(node: Node) -> Answer:
 @rule("Squeeze")
 def squeeze(node: Node) -> Answer:
     """Without axes, a chunk of length 1 would lose its chunked axis."""
-    if not node.has(1) and node.ints("axes") is None:
+    if not node.has(1) and node.integers("axes") is None:
         return barrier("Squeeze without axes removes a chunked axis of length 1")
     return Rule(_regrouped(node))
 
@@ -51,7 +51,8 @@ def tile(node: Node) -> Answer:
     shape, result = node.shape(0), node.results[0] or ()
     words = names(len(shape))
     repeats = [after // max(before, 1) for before, after in zip(shape, result, strict=True)]
-    tiled = [word if times == 1 else f"(r{word}={times}! {word})" for word, times in zip(words, repeats, strict=True)]
+    pairs = zip(words, repeats, strict=True)
+    tiled = [word if times == 1 else f"(r{word}={times}! {word})" for word, times in pairs]
     return f"{term(words)}, () -> {term(tiled)}"
 
 
@@ -77,8 +78,8 @@ def _place(shape: Shape, start: int, extent: int) -> Place:
 def common_factors(left: Shape, right: Shape) -> tuple[tuple[int, int], ...]:
     """(product of all extents to its left, extent) of every factor that lies inside one axis of both shapes.
 
-    Where two axes have no common divisor, everything up to the next agreement of the running products is regrouped, and
-    only factors at the right end of that block remain.
+    Where two axes have no common divisor, everything up to the next agreement of the running products is
+    regrouped, and only factors at the right end of that block remain.
     """
     if 0 in left or 0 in right:
         return ()

@@ -1,4 +1,4 @@
-"""Operators on shapes, and those that no axis can pass: their results depend on the whole value, or on chance.
+"""Operators on shapes, and those that no axis passes: their results depend on the whole value or on chance.
 
 Source: https://onnx.ai/onnx/operators/
 """
@@ -15,8 +15,8 @@ _WHY: Mapping[str, str] = {
     "Constant Range EyeLike BlackmanWindow HammingWindow HannWindow MelWeightMatrix": "has no axes to cut",
     "Compress NonMaxSuppression NonZero Unique StringSplit": "the extents of the result depend on the data",
     "If Loop Scan SequenceMap": "has a subgraph",
-    "ConcatFromSequence Optional OptionalGetElement OptionalHasElement SequenceAt SequenceConstruct SequenceEmpty"
-    " SequenceErase SequenceInsert SequenceLength SplitToSequence": "works on a sequence",
+    "ConcatFromSequence Optional OptionalGetElement OptionalHasElement SequenceAt SequenceConstruct"
+    " SequenceEmpty SequenceErase SequenceInsert SequenceLength SplitToSequence": "works on a sequence",
     "DynamicQuantizeLinear": "the scale depends on the whole value",
 }  # fmt: skip
 

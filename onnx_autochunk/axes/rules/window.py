@@ -1,14 +1,16 @@
 """Operators that look through a window along the space axes.
 
-A space axis passes when its windows do not overlap and fill it exactly (1x1 convolutions, patches, 2x2 pooling, nearest
-enlargement by whole numbers): `Conv(kernel=16, stride=16)`: `n c+ (h kh=16!)`, otherwise it is needed whole.
+A space axis passes when its windows do not overlap and fill it exactly (1x1 convolutions, patches, 2x2
+pooling, nearest enlargement by whole numbers); otherwise it is needed whole:
+
+    Conv(kernel=16, stride=16): n c+ (s0 t0=16!), o c t0! -> n o s0
 
 Source: https://onnx.ai/onnx/operators/onnx__Conv.html, onnx__MaxPool.html, onnx__Resize.html
 """
 
 from __future__ import annotations
 
-from onnx_autochunk.axes.notation import Shape
+from onnx_autochunk.axes.fit import Shape
 from onnx_autochunk.axes.registry import Answer, Node, barrier, rule
 from onnx_autochunk.axes.rules.words import names, term
 
@@ -16,39 +18,54 @@ from onnx_autochunk.axes.rules.words import names, term
 def _space(node: Node, kernel: Shape) -> tuple[list[str], list[str]]:
     """Words of the space axes of the input and of the result."""
     before, after = node.shape(0)[2:], (node.results[0] or ())[2:]
-    rank = len(kernel)
-    strides, dilations = node.ints("strides") or (1,) * rank, node.ints("dilations") or (1,) * rank
-    padded = any(node.ints("pads") or ()) or node.text("auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER")
+    ones = (1,) * len(kernel)
+    steps, gaps = node.integers("strides") or ones, node.integers("dilations") or ones
+    padded = any(node.integers("pads") or ()) or node.text("auto_pad", "NOTSET").startswith("SAME")
     inputs, results = [], []
-    for axis, (size, step, gap) in enumerate(zip(kernel, strides, dilations, strict=True)):
-        tiles = not padded and size == step and (gap == 1 or size == 1) and before[axis] == after[axis] * size
-        inputs.append(f"(s{axis} t{axis}={size}!)" if tiles and size > 1 else f"s{axis}" if tiles else f"s{axis}!")
-        results.append(f"s{axis}" if tiles else f"r{axis}!")
+    for axis, (size, step, gap) in enumerate(zip(kernel, steps, gaps, strict=True)):
+        fills = size == step and 1 in (gap, size) and before[axis] == after[axis] * size
+        if padded or not fills:
+            inputs.append(f"s{axis}!")
+            results.append(f"r{axis}!")
+        else:
+            inputs.append(f"(s{axis} t{axis}={size}!)" if size > 1 else f"s{axis}")
+            results.append(f"s{axis}")
     return inputs, results
 
 
-@rule("Conv ConvInteger")
+@rule("Conv")
 def conv(node: Node) -> Answer:
-    """Results channels pass unless grouped; input channels are summed when no bias would be added each time."""
-    kernel = node.shape(1)[2:]
-    space, out = _space(node, kernel)
-    taps = [f"t{axis}!" for axis in range(len(kernel))]
-    grouped = node.int("group", 1) > 1
-    if node.op.type == "ConvInteger":
-        return f"{term(['n', 'c!', *space])}, {term(['o!', 'd!', *taps])}, (), () -> {term(['n', 'o', *out])}"
-    if grouped:
+    """Result channels pass unless grouped; input channels are summed when no bias is added each time."""
+    space, out = _space(node, node.shape(1)[2:])
+    taps = _taps(node)
+    if node.integer("group", 1) > 1:
         return f"{term(['n', 'c!', *space])}, {term(['o!', 'd!', *taps])}, o -> {term(['n', 'o', *out])}"
     channels = "c!" if node.has(2) else "c+"
     return f"{term(['n', channels, *space])}, {term(['o', 'c', *taps])}, o -> {term(['n', 'o', *out])}"
 
 
+@rule("ConvInteger")
+def conv_integer(node: Node) -> Answer:
+    """Conv with one zero point for the values and one, or one a channel, for the weights."""
+    space, out = _space(node, node.shape(1)[2:])
+    points = node.operands[3] if node.has(3) else ()
+    point = "o" if points and points != (1,) else "()"
+    values, weight = ("c!", "o! d!") if node.integer("group", 1) > 1 else ("c+", "o c")
+    operands = f"{term(['n', values, *space])}, {term([weight, *_taps(node)])}, (), {point}"
+    return f"{operands} -> {term(['n', 'o', *out])}"
+
+
+def _taps(node: Node) -> list[str]:
+    return [f"{word}!" for word in names(len(node.shape(1)) - 2, "t")]
+
+
 @rule("ConvTranspose")
 def conv_transpose(node: Node) -> Answer:
-    """Windows overlap in the result, so space is whole; the weight is (input channels, result channels, ...)."""
+    """Windows overlap in the result, so space is whole; weights are (input, result channels, ...)."""
     rank = len(node.shape(0)) - 2
     space, taps, out = ([f"{word}!" for word in names(rank, prefix)] for prefix in "stu")
-    if node.int("group", 1) > 1:
-        return f"{term(['n', 'c!', *space])}, {term(['d!', 'o!', *taps])}, p! -> {term(['n', 'p', *out])}"
+    if node.integer("group", 1) > 1:
+        return f"{term(['n', 'c!', *space])}, {term(['d!', 'o!', *taps])}, p! -> {term(['n', 'p!', *out])}"
     channels = "c!" if node.has(2) else "c+"
     return f"{term(['n', channels, *space])}, {term(['c', 'o', *taps])}, o -> {term(['n', 'o', *out])}"
 
@@ -58,50 +75,71 @@ def pool(node: Node) -> Answer:
     """Batch and channels are independent; MaxPool's indices count through the whole value."""
     if node.gives(1):
         return barrier("MaxPool gives indices into the whole value")
-    space, out = _space(node, node.ints("kernel_shape") or ())
+    space, out = _space(node, node.integers("kernel_shape") or ())
     return f"{term(['n', 'c', *space])} -> {term(['n', 'c', *out])}"
 
 
 @rule("GlobalAveragePool GlobalMaxPool GlobalLpPool")
 def global_pool(node: Node) -> Answer:
-    """Space shrinks to size 1."""
-    return f"n c ...! -> {term(['n', 'c', *['1'] * (len(node.shape(0)) - 2)])}"
+    """Space shrinks to size 1; maxima combine."""
+    mark = "^" if node.op.type == "GlobalMaxPool" else "!"
+    return f"n c ...{mark} -> {term(['n', 'c', *['1'] * (len(node.shape(0)) - 2)])}"
+
+
+@rule("GridSample", since=16)
+def grid_sample(node: Node) -> Answer:
+    """Every point of the grid may look anywhere in its image."""
+    rank = len(node.shape(0)) - 2
+    space, points = [f"{word}!" for word in names(rank, "s")], names(rank, "p")
+    return f"{term(['n', 'c', *space])}, {term(['n', *points, 'd!'])} -> {term(['n', 'c', *points])}"
+
+
+@rule("RoiAlign")
+def roi_align(node: Node) -> Answer:
+    """Every region may look at any image of the batch."""
+    return "n! c h! w!, r f!, r -> r c u! v!"
 
 
 @rule("Resize", since=11)
 def resize(node: Node) -> Answer:
     """With `sizes`, these are rewritten for each chunk; with `scales`, they stay."""
-    if node.text("coordinate_transformation_mode", "half_pixel") in ("tf_crop_and_resize", "tf_half_pixel_for_nn"):
+    if node.text("coordinate_transformation_mode", "half_pixel") in (
+        "tf_crop_and_resize",
+        "tf_half_pixel_for_nn",
+    ):
         return barrier("Resize shifts coordinates")
-    if node.ints("axes") is not None or node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
+    if node.integers("axes") is not None or node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
         return barrier("Resize of listed axes or with a kept aspect ratio")
     if node.has(3):
-        return _enlarged(node, ()), {3: 0}
-    return _enlarged(node, node.numbers(2))
+        return _enlarged(node, None), {3: 0}
+    scales = node.numbers(2)
+    return barrier("the scales of Resize are unknown") if scales is None else _enlarged(node, scales)
 
 
 @rule("Upsample Resize", since=9, until=11)
 def upsample(node: Node) -> Answer:
     """The older form: coordinates i / n, rounded down."""
-    return _enlarged(node, node.numbers(1))
+    scales = node.numbers(1)
+    return barrier(f"the scales of {node.op.type} are unknown") if scales is None else _enlarged(node, scales)
 
 
-def _enlarged(node: Node, scales: tuple[float, ...] | None) -> Answer:
+def _enlarged(node: Node, scales: tuple[float, ...] | None) -> str:
     """Axes that keep their size pass, and those enlarged by a whole number when elements are just copied.
 
-    Args:
-        scales: () when they follow from the sizes, None when unknown.
+    The scales are None when they follow from the sizes.
     """
-    if scales is None:
-        return barrier(f"the scales of {node.op.type} are unknown")
     before, after = node.shape(0), node.results[0] or ()
     copies = node.text("mode", "nearest") == "nearest" and _copies(node)
     inputs, results = [], []
     for axis, (small, large) in enumerate(zip(before, after, strict=True)):
         times, rest = divmod(large, small)
-        passes = not rest and (times == 1 or copies) and (not scales or scales[axis] == times)
-        inputs.append(f"a{axis}" if passes else f"a{axis}!")
-        results.append(f"b{axis}!" if not passes else f"(a{axis} t{axis}={times}!)" if times > 1 else f"a{axis}")
+        scale = times if scales is None else scales[axis]
+        if rest or scale != times or not (times == 1 or copies):
+            inputs.append(f"a{axis}!")
+            results.append(f"b{axis}!")
+        else:
+            inputs.append(f"a{axis}")
+            results.append(f"(a{axis} t{axis}={times}!)" if times > 1 else f"a{axis}")
     return f"{', '.join([term(inputs), *['()'] * (len(node.operands) - 1)])} -> {term(results)}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from onnx_autochunk.axes.notation import Shape
+from onnx_autochunk.axes.fit import Shape
 
 
 def names(rank: int, prefix: str = "a") -> list[str]:

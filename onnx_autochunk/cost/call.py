@@ -1,0 +1,65 @@
+"""One call of an op at given shapes: what every pricing rule reads."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import NamedTuple, TypeAlias
+
+from ..graph.model import ITEM_BITS, Graph, Op, Origin
+
+Shape: TypeAlias = tuple[int, ...] | None
+
+
+class Call(NamedTuple):
+    """An op, the graph it stands in, and its shapes: those of a chunk or of the whole."""
+
+    op: Op
+    graph: Graph
+    operands: tuple[Shape, ...]
+    results: tuple[Shape, ...]
+
+    def operand(self, index: int) -> tuple[int, ...]:
+        """Shape of an operand; () when it is absent or unknown."""
+        return (self.operands[index] or ()) if index < len(self.operands) else ()
+
+    @property
+    def result(self) -> tuple[int, ...]:
+        """Shape of the first result; () when it is unknown."""
+        return self.results[0] or ()
+
+    def is_constant(self, index: int) -> bool:
+        """True when the operand is an initializer."""
+        value = self.graph.values.get(self.op.inputs[index])
+        return value is not None and value.origin is Origin.CONSTANT
+
+    def elements(self) -> int:
+        """Elements of the largest operand or result."""
+        return max((prod(shape) for shape in (*self.operands, *self.results) if shape is not None), default=0)
+
+    def touched_bytes(self) -> int:
+        """Bytes of all operands and results."""
+        names = self.op.inputs + self.op.outputs
+        return sum(self._bytes(n, s) for n, s in zip(names, self.operands + self.results, strict=True))
+
+    def activation_bytes(self) -> int:
+        """Bytes of all operands and results but constants."""
+        values = self.graph.values
+        shapes = zip(self.op.inputs + self.op.outputs, self.operands + self.results, strict=True)
+        return sum(
+            self._bytes(name, shape)
+            for name, shape in shapes
+            if name in values and values[name].origin is not Origin.CONSTANT
+        )
+
+    def result_bytes(self) -> int:
+        """Bytes of all results."""
+        return sum(self._bytes(n, s) for n, s in zip(self.op.outputs, self.results, strict=True))
+
+    def _bytes(self, name: str, shape: Shape) -> int:
+        value = self.graph.values.get(name)
+        return 0 if shape is None or value is None else prod(shape) * ITEM_BITS.get(value.dtype, 32) // 8
+
+    def integer(self, name: str, default: int) -> int:
+        """An integer attribute."""
+        value = self.op.attributes.get(name, default)
+        return value if isinstance(value, int) else default

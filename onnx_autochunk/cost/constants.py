@@ -1,0 +1,90 @@
+"""What calibration measures on one provider: the numbers behind every price, read from `profiles/<provider>.json`.
+
+Every price has one form: seconds with all data in the cache, plus bytes times the *excess* of a byte that is not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from ..errors import UsageError
+from .curve import Curve
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """Seconds that come with a form, however little its ops do: `base_s + ops * op_s + bytes * byte_s`."""
+
+    base_s: float
+    op_s: float
+    byte_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Constants:
+    """The measured numbers of one provider.
+
+    Attributes:
+        threads: threads within an operator that the numbers hold for.
+        dispatch_s: seconds to start one op, whatever it does.
+        excess_s: seconds that a byte costs on top of an op's in-cache price, by the bytes that the op touches.
+        product_s: seconds for each of a matrix product's features (`products.features`), by kind of product.
+        element_s: seconds for each element, by op type; "" stands for every other op.
+        span_s: seconds for each contiguous stretch of an operand that is broadcast.
+        move_s: seconds to copy a byte.
+        run_s: seconds to start one contiguous run of a copy.
+        iteration: what one more iteration costs, by form.
+        load: what one more copy of a body costs to load, by form.
+    """
+
+    provider: str
+    threads: int
+    dispatch_s: float
+    excess_s: Curve
+    product_s: Mapping[str, tuple[float, ...]]
+    element_s: Mapping[str, float]
+    span_s: float
+    move_s: float
+    run_s: float
+    iteration: Mapping[str, Overhead]
+    load: Mapping[str, Overhead]
+
+
+def read_profile(provider: str) -> dict[str, Any]:
+    """The profile of a provider as it stands in the package.
+
+    Raises:
+        UsageError: nobody has calibrated the provider.
+    """
+    profiles = files(__package__).joinpath("profiles")
+    try:
+        text = profiles.joinpath(f"{provider}.json").read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        known = sorted(entry.name.removesuffix(".json") for entry in profiles.iterdir())
+        raise UsageError(f"no cost profile for provider {provider!r}; there is {', '.join(known)}") from error
+    profile: dict[str, Any] = json.loads(text)
+    return profile
+
+
+def to_constants(profile: Mapping[str, Any]) -> Constants:
+    """The constants that a profile holds; its measured points are for tests and calibration."""
+    numbers = profile["constants"]
+    return Constants(
+        provider=profile["provider"],
+        threads=profile["threads"],
+        dispatch_s=numbers["dispatch_s"],
+        excess_s=Curve(*(tuple(column) for column in numbers["excess_s"])),
+        product_s={kind: tuple(row) for kind, row in numbers["product_s"].items()},
+        element_s=numbers["element_s"],
+        span_s=numbers["span_s"],
+        move_s=numbers["move_s"],
+        run_s=numbers["run_s"],
+        iteration={form: Overhead(*row) for form, row in numbers["iteration"].items()},
+        load={form: Overhead(*row) for form, row in numbers["load"].items()},
+    )

@@ -1,0 +1,79 @@
+"""How long things take: one op at given shapes, one more iteration of a form, slicing and joining, loading copies.
+
+The search compares a region run whole with the same region run in chunks, so the *ratio* of two prices is what counts.
+
+`CostModel.load().op_seconds(op, graph, graph.shape)` -> 0.0031
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from ..graph.model import Graph, Op
+from .call import Call, Shape
+from .constants import Constants, read_profile, to_constants
+from .prices import PRICES, copy, other
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """Prices in seconds, for one provider's kernels as calibrated."""
+
+    constants: Constants
+
+    @classmethod
+    def load(cls, provider: str = "cpu") -> Self:
+        """The model of a provider.
+
+        Raises:
+            UsageError: nobody has calibrated the provider.
+        """
+        return cls(to_constants(read_profile(provider)))
+
+    def op_seconds(self, op: Op, graph: Graph, shape_of: Callable[[str], Shape]) -> float:
+        """Time of one call of an op.
+
+        Args:
+            op: the call to price.
+            graph: where element types and neighbours are looked up.
+            shape_of: shapes at which to price it: `graph.shape` for the whole, or those of a chunk.
+        """
+        call = Call(op, graph, tuple(map(shape_of, op.inputs)), tuple(map(shape_of, op.outputs)))
+        if op.subgraphs:
+            return self.constants.dispatch_s + self._bodies(call)
+        return self.constants.dispatch_s + PRICES.get(op.type, other)(call, self.constants)
+
+    def _bodies(self, call: Call) -> float:
+        """The dearest body, as often as it runs: a Loop's count is known only at run time, so it is priced once."""
+        once = max(sum(self.op_seconds(op, b, b.shape) for op in b.ops) for b in call.op.subgraphs.values())
+        scanned = call.operands[-1] if call.op.type == "Scan" else None
+        return once * scanned[0] if scanned else once
+
+    def copy_seconds(self, nbytes: int, *, run_bytes: int) -> float:
+        """Time to slice or join `nbytes` in contiguous runs of `run_bytes`."""
+        return self.constants.dispatch_s + copy(nbytes, run_bytes, self.constants)
+
+    def iteration_seconds(self, form: str, ops: int) -> float:
+        """What one iteration of a body of `ops` nodes costs besides its ops (`op_seconds`, which dispatches them).
+
+        Args:
+            form: "scan", "unroll", "sweep" or "loop".
+            ops: nodes in the body.
+        """
+        overhead = self.constants.iteration[form]
+        return overhead.base_s + overhead.op_s * ops
+
+    def load_seconds(self, form: str, ops: int, count: int, weights_bytes: int) -> float:
+        """Extra time to load a region: each unrolled copy is optimised and its weights are packed again.
+
+        Args:
+            form: as above.
+            ops: nodes in one copy of the body.
+            count: chunks.
+            weights_bytes: constants that one copy of the body multiplies with.
+        """
+        overhead = self.constants.load[form]
+        copies = count - 1
+        return overhead.base_s + copies * (overhead.op_s * ops + overhead.byte_s * weights_bytes)

@@ -1,0 +1,82 @@
+"""A place to put new nodes: makes values with shapes, unique readable names, and shared constants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+Shape = tuple[int, ...]
+END = np.iinfo(np.int64).max
+
+
+class Names:
+    """Names that no other value or node of the model has."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+
+    def fresh(self, wish: str) -> str:
+        """The wish, numbered if it is taken."""
+        name, number = wish, 2
+        while name in self._taken:
+            name, number = f"{wish}_{number}", number + 1
+        self._taken.add(name)
+        return name
+
+
+class Scope:
+    """New nodes of one graph (the model's own or a body), in the order in which they are to run."""
+
+    def __init__(self, prefix: str, names: Names) -> None:
+        self.prefix = prefix
+        self.names = names
+        self.nodes: list[ir.Node] = []
+        self.constants: dict[tuple[str, Shape, bytes], ir.Value] = {}
+
+    def value(self, label: str, dtype: ir.DataType | None, shape: Sequence[int]) -> ir.Value:
+        """A value with a fresh name."""
+        kind = None if dtype is None else ir.TensorType(dtype)
+        return ir.Value(name=self.names.fresh(f"{self.prefix}/{label}"), type=kind, shape=ir.Shape(shape))
+
+    def constant(self, data: Sequence[int] | NDArray[np.int64]) -> ir.Value:
+        """An int64 tensor; equal ones are one."""
+        array = np.asarray(data, dtype=np.int64)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self.constants:
+            made = self.value("constant", ir.DataType.INT64, array.shape)
+            made.const_value = ir.tensor(array, name=made.name)
+            self.constants[key] = made
+        return self.constants[key]
+
+    def call(
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value | None],
+        output: ir.Value,
+        attributes: Mapping[str, object] | None = None,
+    ) -> ir.Value:
+        """Add a node with one result."""
+        attrs = [ir.convenience.convert_attribute(name, value) for name, value in (attributes or {}).items()]
+        name = self.names.fresh(f"{output.name}/{op_type}")
+        self.nodes.append(ir.Node("", op_type, inputs, attrs, outputs=[output], name=name))
+        return output
+
+    def reshape(self, value: ir.Value, shape: Shape, label: str) -> ir.Value:
+        """The same elements in another shape."""
+        return self.call("Reshape", [value, self.constant(shape)], self.value(label, value.dtype, shape))
+
+    def slice(self, value: ir.Value, axis: int, bounds: tuple[int, int], label: str) -> ir.Value:
+        """A range of one axis.
+
+        A second, full axis is named as well: ORT would fuse slices that cover a single axis into one Split, and all
+        pieces would exist at once (ORT: GatherSliceToSplitFusion).
+        """
+        shape = tuple(int(dim) for dim in value.shape or ())
+        other = [next(a for a in range(len(shape)) if a != axis)] if len(shape) > 1 else []
+        starts, ends = [bounds[0]] + [0] * len(other), [bounds[1]] + [END] * len(other)
+        inputs = [value, *map(self.constant, (starts, ends, [axis, *other]))]
+        cut = (*shape[:axis], bounds[1] - bounds[0], *shape[axis + 1 :])
+        return self.call("Slice", inputs, self.value(label, value.dtype, cut))

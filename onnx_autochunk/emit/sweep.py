@@ -1,0 +1,59 @@
+"""The form sweep: chunks written back into the buffer they were read from, `Slice(buf) -> body -> TensorScatter(buf)`.
+
+Peak one X where other forms take two, because ORT runs TensorScatter in place; the chain of buffers also forces the
+order of the chunks. Needs opset 24. Which input can be the buffer: `plan.hosts`.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from ..plan.hosts import sweep_hosts
+from ..plan.plan import PlannedRegion
+from ..plan.region import Cut
+from .body import Weaving, copy_ops
+from .scope import Scope
+
+SWEEP_OPSET = 24
+
+
+def emit_sweep(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[str, ir.Value]:
+    """Write a region as a sweep; the whole outputs by their old names."""
+    region = planned.region
+    hosts = sweep_hosts(weaving.graph, region)
+    assert hosts is not None, "only regions with hosts are planned as sweeps"
+    buffers = {cut.value: weaving.values[cut.value] for cut in region.sliced}
+    for number, bounds in enumerate(planned.chunking.bounds):
+        inner = Scope(f"{scope.prefix}/{number}", scope.names)
+        inner.nodes, inner.constants = scope.nodes, scope.constants
+        slices = {cut: _slice(inner, buffers[cut.value], cut, bounds) for cut in region.sliced}
+        made = copy_ops(weaving, inner, region, bounds[1] - bounds[0], slices)
+        for output, host in hosts.items():
+            buffers[host.value] = _scatter(inner, buffers[host.value], made[output.value], output, bounds[0])
+    return {output.value: buffers[host.value] for output, host in hosts.items()}
+
+
+def _slice(scope: Scope, buffer: ir.Value, cut: Cut, bounds: tuple[int, int]) -> ir.Value:
+    start, end = (bound * cut.position.unit for bound in bounds)
+    return scope.slice(buffer, cut.position.axis, (start, end), f"{cut.value}/slice")
+
+
+def _scatter(scope: Scope, buffer: ir.Value, update: ir.Value, cut: Cut, start: int) -> ir.Value:
+    """Write a chunk into the buffer; TensorScatter wants a batch axis in front of the one it writes along."""
+    shape = tuple(int(dim) for dim in buffer.shape or ())
+    axis = cut.position.axis
+    if axis:
+        return _tensor_scatter(scope, buffer, update, axis, start * cut.position.unit, cut.value)
+    batched = scope.reshape(buffer, (1, *shape), f"{cut.value}/batched")
+    rows = scope.reshape(update, (1, *(int(dim) for dim in update.shape or ())), f"{cut.value}/rows")
+    written = _tensor_scatter(scope, batched, rows, 1, start * cut.position.unit, cut.value)
+    return scope.reshape(written, shape, f"{cut.value}/swept")
+
+
+def _tensor_scatter(
+    scope: Scope, buffer: ir.Value, update: ir.Value, axis: int, start: int, label: str
+) -> ir.Value:
+    shape = tuple(int(dim) for dim in buffer.shape or ())
+    where = scope.constant([start] * shape[0])
+    result = scope.value(f"{label}/written", buffer.dtype, shape)
+    return scope.call("TensorScatter", [buffer, update, where], result, {"axis": axis})

@@ -1,0 +1,92 @@
+"""Splice planned regions into the model: new nodes in, old nodes out, everything else as it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+
+import onnx_ir as ir
+
+from ..graph.load import Loaded
+from ..options import Form
+from ..plan.plan import Plan, PlannedRegion
+from .body import Weaving
+from .opset import raise_opset
+from .scan import emit_scan
+from .scope import Names, Scope
+from .sweep import SWEEP_OPSET, emit_sweep
+from .unroll import emit_unroll
+
+METADATA = "onnx_autochunk.plan"
+
+_EMIT: Mapping[Form, Callable[[Weaving, Scope, PlannedRegion], dict[str, ir.Value]]] = {
+    Form.SCAN: emit_scan,
+    Form.SWEEP: emit_sweep,
+    Form.UNROLL: emit_unroll,
+}
+
+
+def weave(loaded: Loaded, plan: Plan) -> ir.Model:
+    """The model with the plan's regions chunked; `loaded` stays as it is."""
+    model = loaded.model.clone()
+    weaving = _weaving(loaded, model)
+    names = Names(_taken(model))
+    for planned in plan.regions:
+        _replace(weaving, planned, Scope(f"chunk/{planned.name}", names))
+    model.graph.sort()
+    if any(planned.form is Form.SWEEP for planned in plan.regions):
+        raise_opset(model, SWEEP_OPSET)
+    model.metadata_props[METADATA] = json.dumps(describe(plan), sort_keys=True)
+    return model
+
+
+def describe(plan: Plan) -> dict[str, object]:
+    """The plan as it is written into the model's metadata."""
+    regions = [
+        {
+            "name": planned.name,
+            "form": planned.form.value,
+            "length": planned.chunking.length,
+            "count": planned.chunking.total,
+            "outputs": [[cut.value, cut.position.axis] for cut in planned.region.outputs],
+        }
+        for planned in plan.regions
+    ]
+    return {"schema": 1, "regions": regions}
+
+
+def _weaving(loaded: Loaded, model: ir.Model) -> Weaving:
+    """The same records over the copied model: nodes and values are found again by position and name."""
+    values = {v.name: v for v in model.graph.inputs if v.name}
+    values.update({name: value for name, value in model.graph.initializers.items()})
+    values.update({v.name: v for node in model.graph for v in node.outputs if v.name})
+    copies = dict(zip(loaded.model.graph, model.graph, strict=True))
+    return Weaving(model, loaded.graph, tuple(copies[node] for node in loaded.nodes), values)
+
+
+def _taken(model: ir.Model) -> set[str]:
+    names = {v.name for v in model.graph.inputs} | set(model.graph.initializers)
+    for node in model.graph.all_nodes():
+        names |= {node.name, *(v.name for v in node.outputs)}
+    return {name for name in names if name}
+
+
+def _replace(weaving: Weaving, planned: PlannedRegion, scope: Scope) -> None:
+    graph = weaving.model.graph
+    outputs = _EMIT[planned.form](weaving, scope, planned)
+    anchor = weaving.nodes[planned.region.ops[-1]]
+    for constant in scope.constants.values():
+        graph.register_initializer(constant)
+    graph.insert_before(anchor, scope.nodes)
+    for name, new in outputs.items():
+        _hand_over(weaving, name, new)
+    gone = [weaving.nodes[i] for i in reversed(planned.region.ops) if i not in planned.region.recomputed]
+    graph.remove(gone, safe=True)
+
+
+def _hand_over(weaving: Weaving, name: str, new: ir.Value) -> None:
+    """Give a new value the place and the name of an old one."""
+    old = weaving.values[name]
+    ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+    old.name, new.name = f"{name}/unchunked", name
+    weaving.values[name] = new

@@ -1,0 +1,201 @@
+"""Grow regions: from the last op of an interval backwards through the execution order, along one cut axis.
+
+The op that ends the interval gives the flow; each earlier op is then decided once, because everything that reads its
+results has been decided before it:
+
+    1. Somebody needs a result whole (a region op that does not cut it, or a hoisted op): the op is hoisted.
+       If it is cheap and the region wants a slice as well, it is also recomputed inside.
+    2. Region ops want one and the same slice of its result, and its rule carries the flow to its operands: it joins.
+    3. They want different slices, or the rule refuses: it is hoisted, and its result is a sliced input.
+    4. Nobody in the region reads it: it stays outside, before the loop or, when it reads the region's results, after.
+
+Every step at which an op joins is a candidate. `x -> LayerNorm -> (q, k, v) -> attention -> + x`, cut along the queries:
+k and v are needed whole, so they and their LayerNorm are hoisted; q's projection joins, with the LayerNorm recomputed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..axes import Mark, Position, Refusal, Step, carry
+from ..graph.model import Graph, Op, Origin
+from .region import Cut, Region
+from .rules import Rules
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What growth reads: the graph, its ops in execution order, their rules, and ops that may not join."""
+
+    graph: Graph
+    order: tuple[int, ...]
+    rules: Rules
+    excluded: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class _Growth:
+    """The state while the interval grows backwards."""
+
+    setting: Setting
+    end: int
+    joined: list[int] = field(default_factory=list)  # op indices, latest first
+    recomputed: set[int] = field(default_factory=set)
+    outside: list[int] = field(default_factory=list)  # neither joined nor needed before the loop, latest first
+    hoisted: list[int] = field(default_factory=list)  # latest first
+    flow: dict[str, Position] = field(default_factory=dict)  # results of joined ops
+    wanted: dict[str, set[Position]] = field(default_factory=dict)  # slices that joined ops read
+    whole: dict[str, None] = field(default_factory=dict)  # values the body reads whole
+    early: set[str] = field(default_factory=set)  # values needed before the loop
+    steps: dict[int, Step] = field(default_factory=dict)
+
+
+def grow(setting: Setting, end: int, seed: Position) -> Iterator[Region]:
+    """Candidate regions that end at step `end` with the flow `seed` in that op's first result, shortest first."""
+    growth = _Growth(setting, end)
+    last = setting.graph.ops[setting.order[end]]
+    if last.index in setting.excluded or not _join(growth, last, last.outputs[0], seed):
+        return
+    yield from _snapshots(growth, end)
+    for step in range(end - 1, -1, -1):
+        if not _open(growth, step):
+            return
+        op = setting.graph.ops[setting.order[step]]
+        if _decide(growth, op):
+            yield from _snapshots(growth, step)
+
+
+def _decide(growth: _Growth, op: Op) -> bool:
+    """Join, hoist or leave one op; True when it joined."""
+    needed = any(name in growth.early for name in op.outputs)
+    wanted = {name: growth.wanted[name] for name in op.outputs if name in growth.wanted}
+    if wanted and op.index not in growth.setting.excluded:
+        name, places = next(iter(wanted.items()))
+        alone = len(places) == 1 and (not needed or _pays_twice(growth, op, name, next(iter(places))))
+        if alone and _join(growth, op, name, next(iter(places)), again=needed):
+            if needed:
+                _hoist(growth, op)
+            return True
+    if wanted or needed:
+        _hoist(growth, op)
+    else:
+        growth.outside.append(op.index)
+    return False
+
+
+def _join(growth: _Growth, op: Op, name: str, position: Position, *, again: bool = False) -> bool:
+    """Take an op into the region if its rule carries the flow from the result `name` to everything it reads."""
+    rule = growth.setting.rules[op.index]
+    step = carry(rule, position=position, result=op.outputs.index(name))
+    if isinstance(step, Refusal) or step.mark is not Mark.MAP or not _consistent(growth, op, step):
+        return False
+    values = growth.setting.graph.values
+    for result, place in zip(op.outputs, step.results, strict=True):
+        if result and place is not None:
+            growth.flow[result] = place
+    for index, (operand, place) in enumerate(zip(op.inputs, step.operands, strict=True)):
+        if not operand or index in rule.sizes:
+            continue
+        if place is not None:
+            growth.wanted.setdefault(operand, set()).add(place)
+        elif values[operand].origin is not Origin.CONSTANT:
+            growth.whole[operand] = None
+            growth.early.add(operand)
+    growth.joined.append(op.index)
+    growth.steps[op.index] = step
+    if again:
+        growth.recomputed.add(op.index)
+    return True
+
+
+def _consistent(growth: _Growth, op: Op, step: Step) -> bool:
+    """Every result carries the flow, and where a slice of it is wanted already it is this one."""
+    for result, place in zip(op.outputs, step.results, strict=True):
+        if not result:
+            continue
+        if place is None or not growth.wanted.get(result, {place}) == {place}:
+            return False
+    return True
+
+
+def _hoist(growth: _Growth, op: Op) -> None:
+    growth.hoisted.append(op.index)
+    growth.early.update(op.reads)
+
+
+def _pays_twice(growth: _Growth, op: Op, name: str, position: Position) -> bool:
+    """True when recomputing a cheap op in every chunk frees more than the operands it keeps alive."""
+    if growth.setting.rules.is_heavy(op.index):
+        return False
+    step = carry(growth.setting.rules[op.index], position=position, result=op.outputs.index(name))
+    if isinstance(step, Refusal):
+        return False
+    values = growth.setting.graph.values
+    fresh = {
+        operand
+        for operand, place in zip(op.inputs, step.operands, strict=True)
+        if operand and operand not in growth.wanted and operand not in growth.whole
+        if values[operand].origin is Origin.COMPUTED
+    }
+    return sum(values[operand].nbytes for operand in fresh) <= values[name].nbytes
+
+
+def _open(growth: _Growth, step: int) -> bool:
+    """True while an op before `step` can still join: one that makes a slice the region wants."""
+    producer = growth.setting.graph.producer
+    when = growth.setting.rules.step
+    return any(name in producer and when[producer[name].index] <= step for name in growth.wanted)
+
+
+def _snapshots(growth: _Growth, start: int) -> Iterator[Region]:
+    """The region as it stands, if all its borders can be cut."""
+    inside = set(growth.joined)
+    graph = growth.setting.graph
+    sliced = tuple(
+        Cut(name, place)
+        for name, places in growth.wanted.items()
+        if name not in growth.flow
+        for place in places
+    )
+    outputs = tuple(
+        Cut(name, growth.flow[name])
+        for index in reversed(growth.joined)
+        if index not in growth.recomputed
+        for name in graph.ops[index].outputs
+        if name and _leaves(graph, name, inside)
+    )
+    borders = (*sliced, *outputs)
+    if not outputs or not all(cut.position.sliceable for cut in borders):
+        return
+    sunk = _after(graph, reversed(growth.outside), {cut.value for cut in outputs})
+    hoisted = [*growth.hoisted, *(index for index in growth.outside if index not in sunk)]
+    when = growth.setting.rules.step
+    yield Region(
+        start=start,
+        end=growth.end,
+        ops=tuple(reversed(growth.joined)),
+        recomputed=frozenset(growth.recomputed),
+        hoisted=tuple(sorted((i for i in hoisted if when[i] >= start), key=when.__getitem__)),
+        sunk=tuple(sorted(sunk, key=when.__getitem__)),
+        sliced=sliced,
+        whole=tuple(growth.whole),
+        outputs=outputs,
+        flow=dict(growth.flow),
+        extent=outputs[0].position.extent,
+    )
+
+
+def _leaves(graph: Graph, name: str, inside: set[int]) -> bool:
+    return name in graph.outputs or any(op.index not in inside for op in graph.consumers.get(name, ()))
+
+
+def _after(graph: Graph, outside: Iterator[int] | Sequence[int], results: set[str]) -> set[int]:
+    """Those of the ops outside (in execution order) that read the region's results, directly or not."""
+    late, sunk = set(results), set()
+    for index in outside:
+        op = graph.ops[index]
+        if any(name in late for name in op.reads):
+            sunk.add(index)
+            late.update(op.outputs)
+    return sunk

@@ -1,0 +1,126 @@
+"""From a graph to plans: run it on paper, search candidates once, then answer any budget or slowdown.
+
+Source: DESIGN section 6.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..cost.model import CostModel
+from ..graph.model import Graph
+from ..memory.lifetime import Timeline, simulate
+from ..memory.order import execution_order
+from ..options import Form, Options
+from .candidates import Candidate, Search, candidates, materialise
+from .grow import Setting
+from .lifetimes import lifetimes
+from .plan import Plan, PlannedRegion
+from .rules import Rules
+from .seconds import Seconds
+from .select import Choice, Selection, Selector
+
+LOAD_PRICES = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0)  # seconds of running time that a second of loading is worth
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Everything that is known about one graph.
+
+    Attributes:
+        timeline: memory of the unchunked graph.
+        candidates: every region worth its price.
+    """
+
+    graph: Graph
+    options: Options
+    setting: Setting
+    timeline: Timeline
+    seconds: Seconds
+    candidates: Sequence[Candidate]
+
+    @cached_property
+    def _selectors(self) -> tuple[Selector, ...]:
+        return tuple(Selector(self.timeline.live_bytes, self.candidates, price) for price in LOAD_PRICES)
+
+    @cached_property
+    def baseline_seconds(self) -> float:
+        """Predicted time of the unchunked graph."""
+        return self.seconds.total()
+
+    @cached_property
+    def floor_bytes(self) -> int:
+        """Predicted peak that no plan goes under."""
+        return self._selectors[0].floor_bytes()
+
+    def within(self, budget_bytes: int) -> Plan | None:
+        """The fastest plan whose predicted peak is within the budget; None when there is none."""
+        for selector in self._selectors:
+            selection = selector.select(budget_bytes)
+            if selection is None:
+                return None
+            if selection.load_seconds <= self.options.max_load_s:
+                return self._plan(selection)
+        return None
+
+    def least(self, slowdown: float) -> Plan | None:
+        """The plan of least predicted peak whose predicted time ratio is at most `slowdown`."""
+        allowed = (slowdown - 1) * self.baseline_seconds
+
+        def fits(selection: Selection) -> bool:
+            return selection.extra_seconds <= allowed and selection.load_seconds <= self.options.max_load_s
+
+        found = [selector.least_budget(fits) for selector in self._selectors]
+        usable = [selection for selection in found if selection is not None]
+        return self._plan(min(usable, key=lambda s: (s.budget_bytes, s.extra_seconds))) if usable else None
+
+    def _plan(self, selection: Selection) -> Plan:
+        regions = tuple(self._region(number, choice) for number, choice in enumerate(selection.choices))
+        slowdown = 1 + selection.extra_seconds / max(self.baseline_seconds, 1e-9)
+        return Plan(regions, selection.budget_bytes, slowdown, selection.load_seconds)
+
+    def _region(self, number: int, choice: Choice) -> PlannedRegion:
+        region, option = materialise(choice.candidate, self.setting), choice.option
+        before = max(self.timeline.live_bytes[region.start : region.end + 1])
+        name = f"{number:03d}_{_readable(region.outputs[-1].value)}"
+        return PlannedRegion(name, region, option.form, option.chunking, before, option.peak_bytes)
+
+
+def make_planner(graph: Graph, options: Options, model: CostModel, forms: tuple[Form, ...]) -> Planner:
+    """Analyse a graph and search its candidates.
+
+    Args:
+        graph: what runs.
+        options: which ops may be chunked, how finely, and for which provider.
+        model: prices.
+        forms: forms that regions may take.
+    """
+    order = execution_order(graph)
+    rules = Rules(graph, order)
+    # Without reuse: which dead buffers are kept for later values depends on what the plan leaves of them.
+    timeline = simulate(graph, order=order, provider=options.provider, reuse=False)
+    setting = Setting(graph, order, rules, _excluded(graph, options))
+    seconds = Seconds(graph, rules, model)
+    search = Search(
+        setting, timeline, lifetimes(graph, order), seconds, forms, options.max_chunks, options.provider
+    )
+    return Planner(graph, options, setting, timeline, seconds, tuple(candidates(search)))
+
+
+def _excluded(graph: Graph, options: Options) -> frozenset[int]:
+    """Ops that `--include` and `--exclude` keep out of regions."""
+
+    def keeps_out(name: str) -> bool:
+        if options.include and not re.search(options.include, name):
+            return True
+        return bool(options.exclude and re.search(options.exclude, name))
+
+    return frozenset(op.index for op in graph.ops if keeps_out(op.name))
+
+
+def _readable(name: str) -> str:
+    """A value's name without what would nest it deeper in a viewer."""
+    return re.sub(r"[^\w.-]+", "_", name)

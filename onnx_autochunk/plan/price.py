@@ -1,0 +1,130 @@
+"""What a candidate region costs: its peak and its time as functions of the chunk length, for each form.
+
+The interval is run on paper as prefix | loop | suffix with the planner's own rules (`memory.lifetime`); the body is
+run once at full extent, and since every value in it carries the flow its peak is proportional to the length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from math import prod
+
+from ..axes import Position
+from ..graph.model import Graph, Op, Origin, Value
+from ..memory.lifetime import Timeline, simulate
+from ..options import Form
+from .lifetimes import Lifetimes
+from .region import Cut, Region
+
+LOOP, COPY, HOLD, RELEASE = "autochunk.Loop", "autochunk.Copy", "autochunk.Hold", "autochunk.Release"
+ELSEWHERE = Value("autochunk.elsewhere", "float32", None, Origin.INPUT)  # what ops read that stand for outside ones
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Peak of one region in one form, in bytes, as a function of the chunk length."""
+
+    around: int  # the highest of prefix and suffix
+    loop: int  # held while the loop runs, without its body
+    per_step: float  # of the body, for each step of the chunk's length
+
+    def peak_bytes(self, length: int) -> int:
+        """Peak of the whole interval."""
+        return max(self.around, self.loop + int(self.per_step * length))
+
+
+def is_view(graph: Graph, cut: Cut, even: bool) -> bool:
+    """True when chunks of an input are views of it: the cut axis is outermost, the chunks equal, no constant."""
+    value = graph.values[cut.value]
+    return even and value.origin is not Origin.CONSTANT and in_front(value, cut.position)
+
+
+def in_front(value: Value, position: Position) -> bool:
+    """True when every chunk is one contiguous run of the value."""
+    return prod((value.shape or ())[: position.axis]) == 1 and position.sliceable
+
+
+def footprint(graph: Graph, region: Region, form: Form, around: Lifetimes, provider: str) -> Footprint:
+    """Simulate one region in one form."""
+    steps = _interval(graph, region, form, around)
+    timeline = simulate(steps, order=range(len(steps.ops)), provider=provider)
+    at = next(op.index for op in steps.ops if op.type == LOOP)
+    outside = [held for step, held in enumerate(timeline.live_bytes) if step != at]
+    return Footprint(
+        around=max(outside, default=0),
+        loop=timeline.live_bytes[at],
+        per_step=body_bytes(graph, region, form, provider) / region.extent,
+    )
+
+
+def body_bytes(graph: Graph, region: Region, form: Form, provider: str) -> int:
+    """Peak of the body when one chunk is everything; slices it takes count, results it writes in place do not."""
+    slices = [cut for cut in region.sliced if form is not Form.SCAN or not is_view(graph, cut, even=True)]
+    copies = {cut: f"{cut.value}/{number}" for number, cut in enumerate(slices)}
+    values = {**graph.values, ELSEWHERE.name: ELSEWHERE}
+    for cut, name in copies.items():
+        values[name] = replace(values[cut.value], name=name, origin=Origin.COMPUTED)
+    renamed = {(cut.value, cut.position): name for cut, name in copies.items()}
+    ops = [Op(0, "", COPY, (ELSEWHERE.name,), (name,)) for name in copies.values()]
+    ops += [_read_copies(graph.ops[index], region.flow, renamed) for index in region.ops]
+    outputs = tuple(cut.value for cut in region.outputs)
+    body = Graph(_numbered(ops), _own(values, ops), (), outputs)
+    timeline = simulate(body, provider=provider)
+    return _peak_without(timeline, outputs) if form is Form.SCAN else timeline.peak_bytes
+
+
+def _peak_without(timeline: Timeline, outputs: tuple[str, ...]) -> int:
+    """The peak without the buffers of results that the loop writes where they belong."""
+    written = [b for b in timeline.buffers if b.values[0] in outputs]
+    return max(
+        live - sum(b.nbytes for b in written if b.first_step <= step <= b.last_step)
+        for step, live in enumerate(timeline.live_bytes)
+    )
+
+
+def _read_copies(op: Op, flow: Mapping[str, Position], renamed: Mapping[tuple[str, Position], str]) -> Op:
+    names = {value: name for (value, _), name in renamed.items() if value not in flow}
+    return replace(op, inputs=tuple(names.get(name, name) for name in op.inputs))
+
+
+def _interval(graph: Graph, region: Region, form: Form, around: Lifetimes) -> Graph:
+    """The interval as a graph of its own: held values appear, prefix, loop, reassembly, suffix, needed values go."""
+    values = {**graph.values, ELSEWHERE.name: ELSEWHERE}
+    held = around.held[region.start]
+    ops = [Op(0, "", HOLD, (ELSEWHERE.name,), (name,)) for name in held]
+    ops += [around.on_buffers(graph.ops[index], held) for index in region.hoisted]
+    reads = dict.fromkeys([cut.value for cut in region.sliced] + list(region.whole))
+    pieces = []
+    for cut in region.outputs:
+        name = f"{cut.value}/pieces"
+        values[name] = replace(values[cut.value], name=name)
+        pieces.append(name)
+    ops.append(around.on_buffers(Op(0, "", LOOP, (ELSEWHERE.name, *reads), tuple(pieces)), held))
+    ops += [_assemble(graph, cut, name, region, form) for cut, name in zip(region.outputs, pieces, strict=True)]
+    ops += [around.on_buffers(graph.ops[index], held) for index in region.sunk]
+    results = dict.fromkeys(name for op in ops for name in op.outputs)
+    needed = tuple(name for name in results if around.last_read(name) > region.end)
+    ops.append(Op(0, "", RELEASE, needed, ()))
+    return Graph(_numbered(ops), _own(values, ops), (), ())
+
+
+def _assemble(graph: Graph, cut: Cut, pieces: str, region: Region, form: Form) -> Op:
+    """The op that makes a region output of the loop's result: free when the loop wrote it in place."""
+    free = form is Form.SWEEP or (form is Form.SCAN and in_front(graph.values[cut.value], cut.position))
+    return Op(0, "", "Identity" if free else COPY, (pieces,), (cut.value,))
+
+
+def _numbered(ops: Iterable[Op]) -> tuple[Op, ...]:
+    return tuple(replace(op, index=index) for index, op in enumerate(ops))
+
+
+def _own(values: Mapping[str, Value], ops: Iterable[Op]) -> dict[str, Value]:
+    """The values that the ops name; what none of them makes is somebody else's memory."""
+    made = {name for op in ops for name in op.outputs}
+    named = made | {name for op in ops for name in op.reads}
+    return {
+        name: values[name] if name in made or values[name].origin is not Origin.COMPUTED
+        else replace(values[name], origin=Origin.INPUT)
+        for name in named if name in values
+    }  # fmt: skip

@@ -1,0 +1,103 @@
+"""What chunking a region does to the running time: the same ops on shorter operands, more often, plus the copying.
+
+Source: DESIGN section 6, cost of a candidate.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from math import prod
+
+from ..axes import Position, Refusal, Step, carry
+from ..cost.model import CostModel
+from ..graph.model import Graph
+from ..options import Form
+from .chunking import Chunking, ladder
+from .price import in_front, is_view
+from .region import Cut, Region
+from .rules import Rules
+
+Shape = tuple[int, ...]
+REGION_SECONDS = 1e-4  # one more region: a loop to start, and a plan that is harder to read
+
+
+class Seconds:
+    """Prices regions of one graph with one cost model; what it computes for an op it keeps."""
+
+    def __init__(self, graph: Graph, rules: Rules, model: CostModel) -> None:
+        self._graph = graph
+        self._rules = rules
+        self._model = model
+        self._whole: dict[int, float] = {}
+        self._chunk: dict[tuple[int, Position, int], float] = {}
+        self.ladder = cache(ladder)
+
+    def total(self) -> float:
+        """Time of one unchunked run."""
+        return sum(self.whole(op.index) for op in self._graph.ops)
+
+    def whole(self, index: int) -> float:
+        """Time of one unchunked op."""
+        if index not in self._whole:
+            self._whole[index] = self._model.op_seconds(self._graph.ops[index], self._graph, self._graph.shape)
+        return self._whole[index]
+
+    def of(self, region: Region, form: Form, chunking: Chunking) -> tuple[float, float]:
+        """Extra time of a run and extra time to load, in seconds, against leaving the region unchunked."""
+        length, tail = chunking.length, chunking.tail
+        once = sum(self._op(region, index, length) for index in region.ops)
+        rest = sum(self._op(region, index, tail) for index in region.ops) if tail else 0.0
+        before = sum(self.whole(index) for index in region.ops if index not in region.recomputed)
+        overhead = chunking.total * self._model.iteration_seconds(form.value, len(region.ops))
+        moved = sum(self._copies(region, form, chunking)) + self._border(region)
+        load = self._model.load_seconds(form.value, len(region.ops), chunking.total, self._weights(region))
+        return chunking.count * once + rest + overhead + moved - before, load
+
+    def _border(self, region: Region) -> float:
+        """What enters and leaves the loop comes from memory, however well a chunk fits the cache."""
+        touched = sum(self._graph.values[cut.value].nbytes for cut in (*region.sliced, *region.outputs))
+        return REGION_SECONDS + touched * self._model.constants.excess_s(touched)
+
+    def _op(self, region: Region, index: int, length: int) -> float:
+        op = self._graph.ops[index]
+        place = region.flow[next(name for name in op.outputs if name)]
+        key = (index, place, length)
+        if key not in self._chunk:
+            step = carry(self._rules[index], position=place, result=0)
+            assert not isinstance(step, Refusal), "a region holds only ops whose rule carries the flow"
+            shapes = self._shapes(index, step, length)
+            self._chunk[key] = self._model.op_seconds(op, self._graph, shapes.get)
+        return self._chunk[key]
+
+    def _shapes(self, index: int, step: Step, length: int) -> dict[str, Shape | None]:
+        op = self._graph.ops[index]
+        shapes: dict[str, Shape | None] = {}
+        for name, place in zip((*op.inputs, *op.outputs), (*step.operands, *step.results), strict=True):
+            shape = self._graph.shape(name)
+            shapes[name] = shape if place is None or shape is None else place.sliced_shape(shape, length)
+        return shapes
+
+    def _copies(self, region: Region, form: Form, chunking: Chunking) -> list[float]:
+        """Slicing what is no view, and putting the results together."""
+        even = not chunking.tail
+        ins = [c for c in region.sliced if form is not Form.SCAN or not is_view(self._graph, c, even)]
+        outs = [c for c in region.outputs if form is not Form.SCAN or not (even and self._front(c))]
+        return [self._copy(cut, chunking.length) for cut in (*ins, *outs)]
+
+    def _front(self, cut: Cut) -> bool:
+        return in_front(self._graph.values[cut.value], cut.position)
+
+    def _copy(self, cut: Cut, length: int) -> float:
+        value = self._graph.values[cut.value]
+        assert value.shape is not None, "a cut value has a shape"
+        item = value.nbytes // max(1, prod(value.shape))
+        run = prod(value.shape[cut.position.axis + 1 :]) * cut.position.unit * length * item
+        return self._model.copy_seconds(value.nbytes, run_bytes=run)
+
+    def _weights(self, region: Region) -> int:
+        reads = {name for index in region.ops for name in self._graph.ops[index].reads}
+        return sum(
+            value.nbytes
+            for name in reads
+            if (value := self._graph.values[name]).origin.value == "constant"
+        )

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from onnx_autochunk.errors import UsageError
+from onnx_autochunk.verify import measure
+from onnx_autochunk.verify.measure import measure_peak, measure_time
+from tests.runtime.small_models import save
+
+MIB = 2**20
+ROWS = 16384
+X = {"x": np.random.default_rng(0).standard_normal((ROWS, 16), dtype=np.float32)}  # 1 MiB
+linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is measured through /proc")
+
+
+def _model(folder: Path, name: str, body: str, **weights: tuple[int, ...]) -> Path:
+    return save(folder, name, f"g (float[N, 16] x) => (float[N, 16] y) {{ {body} }}", **weights)
+
+
+@linux
+@pytest.mark.parametrize(
+    ("body", "weights", "peak_mib", "resident_mib"),
+    [
+        ("y = Neg(x)", {}, 1, 0),  # the output alone
+        # 64 MiB wide, in place, then the output
+        ("h = MatMul(x, w)\n r = Relu(h)\n y = MatMul(r, v)", {"w": (16, 1024), "v": (1024, 16)}, 65, 0),
+        # not in place: twice 64 MiB
+        ("h = MatMul(x, w)\n e = Add(h, h)\n y = MatMul(e, v)", {"w": (16, 1024), "v": (1024, 16)}, 128, 0),
+        # 32 MiB of weights that no kernel packs; Shape(x) is an index that cannot be folded
+        (
+            "i = Shape(x)\n r = Gather(w, i)\n s = ReduceSum <keepdims = 0> (r)\n y = Add(x, s)",
+            {"w": (32768, 256)},
+            1,
+            32,
+        ),
+    ],
+    ids=["output", "in place", "twice", "weight"],
+)
+def test_peak(
+    tmp_path: Path, body: str, weights: dict[str, tuple[int, ...]], peak_mib: int, resident_mib: int
+) -> None:
+    result = measure_peak(_model(tmp_path, "m", body, **weights), X, threads=1, default_session=False)
+    assert result.activation_peak_bytes / MIB == pytest.approx(peak_mib, abs=3)
+    assert result.resident_bytes / MIB == pytest.approx(resident_mib, abs=3)
+    assert result.load_s > 0
+    assert result.default_session_rise_bytes is None
+
+
+@linux
+def test_peak_repeats_and_the_arena_never_holds_less(tmp_path: Path) -> None:
+    body = "h = MatMul(x, w)\n e = Add(h, h)\n y = MatMul(e, v)"
+    path = _model(tmp_path, "m", body, w=(16, 256), v=(256, 16))
+    results = [measure_peak(path, X, threads=1, default_session=index == 0) for index in range(3)]
+    peaks = [result.activation_peak_bytes for result in results]
+    assert max(peaks) - min(peaks) <= MIB
+    rise = results[0].default_session_rise_bytes
+    assert rise is not None
+    assert rise >= max(peaks)
+
+
+def test_measuring_memory_needs_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "CLEAR_REFS", tmp_path / "absent")
+    with pytest.raises(UsageError, match="which only Linux has"):
+        measure_peak(tmp_path / "m.onnx", {})
+
+
+def test_time_ratio(tmp_path: Path) -> None:
+    light = _model(tmp_path, "light", "y = Neg(x)")
+    heavy = _model(tmp_path, "heavy", "h = MatMul(x, w)\n y = MatMul(h, v)", w=(16, 512), v=(512, 16))
+    result = measure_time(light, heavy, X, pairs=5, threads=1)
+    assert len(result.pairs) == len(result.ratios) == 5
+    assert result.ratio == sorted(result.ratios)[2]
+    assert result.ratio > 3
+    assert result.chunked_s > result.baseline_s > 0
+
+
+def test_time_needs_a_pair(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="pairs=0"):
+        measure_time(tmp_path / "a", tmp_path / "b", {}, pairs=0)
