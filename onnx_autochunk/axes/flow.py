@@ -103,18 +103,25 @@ def _place(factor: Factor, operand: int | None, result: int | None) -> Place | N
 
 def _nests(position: Position, place: Place, extent: int) -> bool:
     """True when the flow is a part of the factor: outer steps, the flow and inner steps fill it exactly."""
-    outer, left = divmod(position.outer, place.outer)
-    unit, right = divmod(position.unit, place.unit)
-    return not left and not right and outer * position.extent * unit == extent
+    return (
+        position.outer % place.outer == 0
+        and position.unit % place.unit == 0
+        and position.outer * position.extent * position.unit == place.outer * extent * place.unit
+    )
 
 
 def _step(factor: Factor, place: Place, position: Position) -> Step:
     outer, unit, extent = position.outer // place.outer, position.unit // place.unit, position.extent
-
-    def moved(to: Place | None) -> Position | None:
-        return None if to is None else Position(to.axis, to.outer * outer, extent, to.unit * unit)
-
-    return Step(tuple(map(moved, factor.operands)), tuple(map(moved, factor.results)), factor.mark)
+    operands, results = (
+        tuple(
+            [
+                None if to is None else Position(to.axis, to.outer * outer, extent, to.unit * unit)
+                for to in places
+            ]
+        )
+        for places in (factor.operands, factor.results)
+    )
+    return Step(operands, results, factor.mark)
 
 
 def _refuse(rule: Rule, position: Position, operand: int | None, result: int | None) -> Refusal:

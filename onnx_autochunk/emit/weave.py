@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 
 import onnx_ir as ir
 
+from ..errors import UsageError
 from ..graph.load import Loaded
-from ..options import Form
+from ..options import Form, Options
 from ..plan.plan import Plan, PlannedRegion
 from .body import Weaving
-from .opset import raise_opset
+from .opset import opset_obstacle, raise_opset
 from .scan import emit_scan
 from .scope import Names, Scope
 from .sweep import SWEEP_OPSET, emit_sweep
@@ -38,6 +39,23 @@ def weave(loaded: Loaded, plan: Plan) -> ir.Model:
         raise_opset(model, SWEEP_OPSET)
     model.metadata_props[METADATA] = json.dumps(describe(plan), sort_keys=True)
     return model
+
+
+def usable_forms(model: ir.Model, options: Options) -> tuple[Form, ...]:
+    """The forms that regions of this model may take.
+
+    Raises:
+        UsageError: the form that was asked for is not among them.
+    """
+    limit = options.max_opset
+    obstacle = opset_obstacle(model, SWEEP_OPSET)
+    if limit is not None and max(limit, model.opset_imports.get("", 1)) < SWEEP_OPSET:
+        obstacle = f"it needs opset {SWEEP_OPSET}, above --max-opset {limit}"
+    if options.form is Form.SWEEP and obstacle:
+        raise UsageError(f"--form sweep cannot be used: {obstacle}; choose scan or unroll")
+    if options.form is not Form.AUTO:
+        return (options.form,)
+    return (Form.SCAN, Form.UNROLL) if obstacle else (Form.SCAN, Form.SWEEP, Form.UNROLL)
 
 
 def describe(plan: Plan) -> dict[str, object]:

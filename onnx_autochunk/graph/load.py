@@ -44,30 +44,41 @@ class Loaded:
     dims: Mapping[str, int]
 
 
-def load(source: Source, *, dims: Mapping[str, int] | None = None) -> Loaded:
+def load(
+    source: Source,
+    *,
+    dims: Mapping[str, int] | None = None,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> Loaded:
     """Read a model and derive its `Graph`.
 
     Args:
         source: a path, a `ModelProto` or an IR model (which is not modified).
         dims: reference sizes of symbolic dimensions.
+        shapes: reference shapes of inputs, by name; for those whose dimensions have no name.
 
     Raises:
         ModelError: the file is missing, is not ONNX, or is not a valid graph.
-        UsageError: a symbolic dimension has no size, or `dims` names one that the model lacks.
+        UsageError: a symbolic dimension has no size, or a name is not the model's.
     """
     model = _read(source)
     try:
         _clean(model)
-        bound = bind_dims(model, dims or {})
+        bound = bind_dims(model, dims or {}, shapes or {})
         passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
     except AutochunkError:
         raise
     except Exception as error:
         raise ModelError(f"{_describe(source)}: the graph is not valid: {_first_line(error)}") from error
+    return derive(model, bound)
+
+
+def derive(model: ir.Model, dims: Mapping[str, int] | None = None) -> Loaded:
+    """The `Graph` of an IR model whose values have shapes; the model itself is kept, not copied."""
     nodes = tuple(node for node in model.graph if node.op_type != "Constant")
     graph = _graph(model.graph, nodes, model.opset_imports, outer=frozenset())
     running = run_time_ops(evaluate_shape_vectors(graph))
-    return Loaded(model, running.graph, tuple(nodes[index] for index in running.kept), bound)
+    return Loaded(model, running.graph, tuple(nodes[index] for index in running.kept), dims or {})
 
 
 def _read(source: Source) -> ir.Model:

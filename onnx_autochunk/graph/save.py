@@ -31,7 +31,7 @@ def save(
         AutochunkError: the place cannot be written to.
     """
     target = Path(path)
-    weights = sum(t.nbytes for v in model.graph.initializers.values() if (t := v.const_value) is not None)
+    weights = weights_bytes(model)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
             if external or weights > PROTOBUF_LIMIT_BYTES:
@@ -40,6 +40,11 @@ def save(
                 _save_whole(model, Path(folder), target)
     except OSError as error:
         raise AutochunkError(f"{target}: cannot write: {error.strerror or error}; nothing was changed") from error
+
+
+def weights_bytes(model: ir.Model) -> int:
+    """Bytes of all initializers of the model's own graph."""
+    return sum(t.nbytes for v in model.graph.initializers.values() if (t := v.const_value) is not None)
 
 
 def _save_whole(model: ir.Model, folder: Path, target: Path) -> None:

@@ -26,38 +26,65 @@ SHAPE_OPS = frozenset(
 MAX_ELEMENTS = 64  # a shape vector is short; masks and tables are data, not sizes
 
 
-def bind_dims(model: ir.Model, dims: Mapping[str, int]) -> dict[str, int]:
+def bind_dims(
+    model: ir.Model, dims: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, int]:
     """Give every symbolic dimension of the inputs its size, in place.
 
+    Args:
+        model: changed in place.
+        dims: sizes by the name of the dimension.
+        shapes: whole shapes by the name of the input.
+
     Returns:
-        The sizes used, by name.
+        The sizes used, by name of the dimension, or as `input.axis` where it has none.
 
     Raises:
-        UsageError: a dimension has no size, or `dims` names one that no input has.
+        UsageError: a dimension has no size or two, or a name is not the model's.
     """
-    symbols = {str(d.value): v for v in _free_inputs(model) for d in v.shape or () if not isinstance(d, int)}
-    if unknown := sorted(dims.keys() - symbols.keys()):
-        have = ", ".join(sorted(symbols)) or "none"
-        raise UsageError(f"--dim {unknown[0]}: no input has a dimension of that name; symbolic dimensions: {have}")
-    if missing := sorted(symbols.keys() - dims.keys()):
-        where = symbols[missing[0]].name
-        raise UsageError(
-            f"input {where!r} has the symbolic dimension {missing[0]!r}: give its size with --dim {missing[0]}=SIZE"
-        )
-    if symbols:
-        _fix(model, dims)
-    return {name: dims[name] for name in symbols}
+    inputs = {str(v.name): v for v in model.graph.inputs if not v.is_initializer()}
+    used: dict[str, int] = {}
+    for name in shapes.keys() - inputs.keys():
+        raise UsageError(f"--input-shape {name}: no such input; inputs: {', '.join(inputs)}")
+    for name, value in inputs.items():
+        if value.shape is None and name in shapes:
+            value.shape = ir.Shape(shapes[name])
+        elif value.shape is not None:
+            value.shape = ir.Shape(_sizes(name, value.shape, dims, shapes.get(name), used))
+    if unknown := sorted(dims.keys() - used.keys()):
+        raise UsageError(f"--dim {unknown[0]}: no input has a dimension of that name; used: {sorted(used) or 'none'}")
+    if used:
+        _forget_symbolic(model)
+    return used
 
 
-def _free_inputs(model: ir.Model) -> list[ir.Value]:
-    return [v for v in model.graph.inputs if not v.is_initializer()]
+def _sizes(
+    name: str, shape: ir.Shape, dims: Mapping[str, int], given: tuple[int, ...] | None, used: dict[str, int]
+) -> list[int]:
+    if given is not None and len(given) != len(shape):
+        raise UsageError(f"--input-shape {name}: {len(given)} sizes, but the input has {len(shape)} axes")
+    sizes = []
+    for axis, dim in enumerate(shape):
+        label = None if isinstance(dim, int) else dim.value
+        if isinstance(dim, int):
+            size = dim
+        else:
+            found = given[axis] if given is not None else dims.get(str(label))
+            if found is None:
+                what = f"the symbolic dimension {label!r}" if label else f"an unnamed dimension (axis {axis})"
+                how = f"--dim {label}=SIZE" if label else f"--input-shape {name}:SIZE,SIZE,..."
+                raise UsageError(f"input {name!r} has {what}: give its size with {how}")
+            size = found
+            if used.setdefault(label or f"{name}.{axis}", size) != size:
+                raise UsageError(f"input {name!r}: dimension {label!r} is given the sizes {used[str(label)]} and {size}")
+        if given is not None and given[axis] != size:
+            raise UsageError(f"--input-shape {name}: axis {axis} is {given[axis]}, but the model fixes it to {size}")
+        sizes.append(size)
+    return sizes
 
 
-def _fix(model: ir.Model, dims: Mapping[str, int]) -> None:
-    """Write the sizes into the inputs and forget every other symbolic shape: inference finds those again."""
-    for value in _free_inputs(model):
-        if value.shape is not None:
-            value.shape = ir.Shape([d if isinstance(d, int) else dims[str(d.value)] for d in value.shape])
+def _forget_symbolic(model: ir.Model) -> None:
+    """Drop every other symbolic shape: inference finds those again."""
     for node in model.graph.all_nodes():
         for output in node.outputs:
             if output.shape is not None and not all(isinstance(d, int) for d in output.shape):

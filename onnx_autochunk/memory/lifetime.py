@@ -66,28 +66,46 @@ class Timeline:
 
 
 def simulate(
-    graph: Graph, *, order: Sequence[int] | None = None, provider: str = "cpu", reuse: bool = True
+    graph: Graph,
+    *,
+    order: Sequence[int] | None = None,
+    provider: str = "cpu",
+    reuse: bool = True,
+    fuse: bool = True,
 ) -> Timeline:
     """Run the graph on paper.
+
+    A graph that ORT wrote itself is simulated with `order=range(len(graph.ops)), fuse=False`.
 
     Args:
         graph: what to run: as exported, or as ORT rewrote it.
         order: indices of the ops in the order to run them; by default the order ORT would choose.
         provider: whose kernels, "cpu" or "cuda".
         reuse: whether dead buffers are kept for later values (ORT's `enable_mem_reuse`).
+        fuse: whether ORT will still fold and fuse ops; what it joins into a later op holds nothing.
     """
-    steps = execution_order(graph) if order is None else tuple(order)
     graph = with_blocked_shapes(graph)
-    ops = ops_as_run(graph)
+    steps = execution_order(graph) if order is None else tuple(order)
+    settings = _Settings(provider, reuse, fuse)
+    ops: tuple[Op | None, ...] = ops_as_run(graph) if fuse else graph.ops
     plan = _Plan(graph, ops, provider, reuse)
     for step, index in enumerate(steps):
         if op := ops[index]:
             plan.run(step, op)
     buffers = plan.buffers(len(steps) - 1)
-    extra = [_extra_bytes(op, graph, provider, reuse) if (op := ops[index]) else 0 for index in steps]
+    extra = [_extra_bytes(op, graph, settings) if (op := ops[index]) else 0 for index in steps]
     live = _live_bytes(buffers, extra)
     peak = max(live, default=0)
     return Timeline(steps, live, peak, live.index(peak) if live else 0, buffers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What is passed on to bodies."""
+
+    provider: str
+    reuse: bool
+    fuse: bool
 
 
 def _live_bytes(buffers: Sequence[Buffer], extra: Sequence[int]) -> tuple[int, ...]:
@@ -98,15 +116,17 @@ def _live_bytes(buffers: Sequence[Buffer], extra: Sequence[int]) -> tuple[int, .
     return tuple(held + more for held, more in zip(accumulate(change), extra, strict=False))
 
 
-def _extra_bytes(op: Op, graph: Graph, provider: str, reuse: bool) -> int:
+def _extra_bytes(op: Op, graph: Graph, settings: _Settings) -> int:
     def body_peak(body: Graph) -> int:
         values = {name: graph.values[name] for name in op.captures} | dict(body.values)
         scope = Graph(body.ops, values, body.inputs, body.outputs)
-        return simulate(scope, provider=provider, reuse=reuse).peak_bytes
+        return simulate(
+            scope, provider=settings.provider, reuse=settings.reuse, fuse=settings.fuse
+        ).peak_bytes
 
     if op.subgraphs:
         return body_bytes(op, graph, body_peak)
-    return temporary_bytes(op, graph, provider)
+    return temporary_bytes(op, graph, settings.provider)
 
 
 @dataclass(slots=True)

@@ -19,17 +19,21 @@ def _rule(call: Case) -> Rule:
 N, H, D, B = 5, 4, 6, 2
 CHAINS: list[tuple[str, Position, list[Hop], list[Position]]] = [
     ("GPT-2 rows: to heads, heads first, scores, softmax, back", Position(1, 1, N, 1), [
-        (case("Reshape", (1, N, H * D), [1, N, H, D]), 0), (case("Transpose", (1, N, H, D), perm=[0, 2, 1, 3]), 0),
+        (case("Reshape", (1, N, H * D), [1, N, H, D]), 0),
+        (case("Transpose", (1, N, H, D), perm=[0, 2, 1, 3]), 0),
         (case("MatMul", (1, H, N, D), (1, H, D, N)), 0), (case("Softmax", (1, H, N, N)), 0),
-        (case("MatMul", (1, H, N, N), (1, H, N, D)), 0), (case("Transpose", (1, H, N, D), perm=[0, 2, 1, 3]), 0),
+        (case("MatMul", (1, H, N, N), (1, H, N, D)), 0),
+        (case("Transpose", (1, H, N, D), perm=[0, 2, 1, 3]), 0),
         (case("Reshape", (1, N, H, D), [1, N, H * D]), 0),
     ], [Position(1, 1, N, 1), *[Position(2, 1, N, 1)] * 4, Position(1, 1, N, 1), Position(1, 1, N, 1)]),
     ("heads inside the hidden axis", Position(2, 1, H, D), [
         (case("Add", (1, N, H * D), (H * D,)), 0), (case("Reshape", (1, N, H * D), [1, N, H, D]), 0),
-        (case("Transpose", (1, N, H, D), perm=[0, 2, 1, 3]), 0), (case("MatMul", (1, H, N, D), (1, H, D, N)), 0),
+        (case("Transpose", (1, N, H, D), perm=[0, 2, 1, 3]), 0),
+        (case("MatMul", (1, H, N, D), (1, H, D, N)), 0),
     ], [Position(2, 1, H, D), Position(2, 1, H, 1), Position(1, 1, H, 1), Position(1, 1, H, 1)]),
     ("rows of a Gemm export with batch 1", Position(1, 1, N, 1), [
-        (case("Reshape", (1, N, D), [-1, D]), 0), (case("Gemm", (N, D), (D, 3), (3,)), 0), (case("Reshape", (N, 3), [1, N, 3]), 0),
+        (case("Reshape", (1, N, D), [-1, D]), 0), (case("Gemm", (N, D), (D, 3), (3,)), 0),
+        (case("Reshape", (N, 3), [1, N, 3]), 0),
     ], [Position(0, 1, N, 1), Position(0, 1, N, 1), Position(1, 1, N, 1)]),
     ("minor rows of a Gemm export with a batch", Position(1, 1, N, 1), [
         (case("Reshape", (B, N, D), [-1, D]), 0), (case("Gemm", (B * N, D), (D, 3), (3,)), 0),
@@ -40,7 +44,8 @@ CHAINS: list[tuple[str, Position, list[Hop], list[Position]]] = [
         (case("Reshape", (B * H, N, N), [B, H, N, N]), 0), (case("Add", (B, H, N, N), (1, 1, N, N)), 0),
     ], [Position(0, B, H, 1), Position(0, B, H, 1), Position(1, 1, H, 1), Position(1, 1, H, 1)]),
     ("channels in groups", Position(1, 1, 2, 3), [
-        (case("Reshape", (1, 6, 4, 4), [1, 2, -1]), 0), (case("InstanceNormalization", (1, 2, 48), (2,), (2,)), 0),
+        (case("Reshape", (1, 6, 4, 4), [1, 2, -1]), 0),
+        (case("InstanceNormalization", (1, 2, 48), (2,), (2,)), 0),
         (case("Reshape", (1, 2, 48), [1, 6, 4, 4]), 0), (case("Mul", (1, 6, 4, 4), (6, 1, 1)), 0),
     ], [Position(1, 1, 2, 1), Position(1, 1, 2, 1), Position(1, 1, 2, 3), Position(1, 1, 2, 3)]),
     ("image rows become tokens", Position(2, 1, 4, 1), [
@@ -87,9 +92,7 @@ def test_refusals_say_why_and_offer_what_passes(
     rule = _rule(call)
     assert carry(rule, operand=0, position=position) == Refusal(reason, instead)
     if instead is not None:
-        assert (
-            instead.outer * instead.extent * instead.unit == position.outer * position.extent * position.unit
-        )
+        assert call.operands[0] is not None and instead.fits(call.operands[0].shape)
         assert isinstance(carry(rule, operand=0, position=instead), Step)
 
 
@@ -115,7 +118,6 @@ def test_a_position_in_a_shape() -> None:
     assert Position.whole(shape, 2) == Position(2, 1, 5, 1)
     assert Position(1, 1, 4, 3).sliced_shape(shape, 2) == (3, 6, 5)
     assert Position(1, 3, 4, 1).sliced_shape(shape, 2) == (3, 6, 5)
-    assert [Position(1, 3, 4, 1).fits(shape), Position(1, 3, 5, 1).fits(shape), Position(4, 1, 5, 1).fits(shape)] == [
-        True, False, False,
-    ]  # fmt: skip
+    tried = [Position(1, 3, 4, 1), Position(1, 3, 5, 1), Position(4, 1, 5, 1)]
+    assert [position.fits(shape) for position in tried] == [True, False, False]
     assert [Position(1, 1, 4, 3).sliceable, Position(1, 3, 4, 1).sliceable] == [True, False]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from onnx_autochunk.axes import Rule, rule_for, written
+from onnx_autochunk.axes import Rule, registry, rule_for, written
 from onnx_autochunk.axes.registry import Answer, Node, barrier, rule, spec
 from onnx_autochunk.errors import RuleError
 from onnx_autochunk.graph.model import Graph, Op, Value
@@ -14,13 +14,16 @@ from tests.axes.cases import MICROSOFT, case, ints
 from tests.axes.oracle import Case, rule_of, runner
 
 GOLDEN: list[tuple[Case, str]] = [
-    (case("MatMul", (1, 12, 5, 4), (1, 12, 4, 5)), "1 .1 m k+, 1 .1 k+ n -> 1 .1 m n | .1=12 m=5 k=4 n=5"),
+    (case("MatMul", (1, 12, 5, 4), (1, 12, 4, 5)),
+     "1 .1 m k+, 1 .1 k+ n -> 1 .1 m n | .1=12 m=5 k=4 n=5"),
     (case("Gemm", (3, 4), (5, 4), (5,), transB=1), "m k!, n k!, n -> m n | m=3 k=4 n=5"),
     (case("Gemm", (3, 4), (4, 5)), "m k+, k+ n -> m n | m=3 k=4 n=5"),
-    (case("Einsum", (3, 4, 2), (5, 4, 2), equation="ikc,jkc->ijc"), "i k+ c, j k+ c -> i j c | i=3 k=4 c=2 j=5"),
+    (case("Einsum", (3, 4, 2), (5, 4, 2), equation="ikc,jkc->ijc"),
+     "i k+ c, j k+ c -> i j c | i=3 k=4 c=2 j=5"),
     (case("Softmax", (2, 3, 4)), "a0 a1 a2! -> a0 a1 a2! | a0=2 a1=3 a2=4"),
     (case("Softmax", (2, 3, 4), opset=12), "a0 a1! a2! -> a0 a1! a2! | a0=2 a1=3 a2=4"),
-    (case("LayerNormalization", (2, 3), (3,), (3,), y="101"), "a0 a1!, a1!, a1! -> a0 a1!, (), a0 | a0=2 a1=3"),
+    (case("LayerNormalization", (2, 3), (3,), (3,), y="101"),
+     "a0 a1!, a1!, a1! -> a0 a1!, (), a0 | a0=2 a1=3"),
     (case("Reshape", (1, 5, 12), [1, 5, 3, 4]),
      "1 a0 (a1 a2), () -> 1 a0 a1 a2 | a0=5 a1=3 a2=4 | operand 1 spells result 0"),
     (case("Expand", (3, 1), [2, 3, 5]), ".1, () -> .0 .1 .2 | .1=3 .0=2 .2=5 | operand 1 spells result 0"),
@@ -34,7 +37,8 @@ GOLDEN: list[tuple[Case, str]] = [
     (case("ReduceMean", (2, 3), [1]), "a0 a1!, () -> a0 | a0=2 a1=3"),
     (case("Conv", (1, 3, 8, 8), (5, 3, 4, 4), strides=[4, 4]),
      "1 c+ (s0 t0!) (s1 t1!), o c+ t0! t1! -> 1 o s0 s1 | c=3 s0=2 t0=4 s1=2 t1=4 o=5"),
-    (case("Conv", (2, 3, 8), (5, 3, 3), (5,), pads=[1, 1]), "n c! s0!, o c! t0!, o -> n o r0! | n=2 c=3 s0=8 o=5 t0=3 r0=8"),
+    (case("Conv", (2, 3, 8), (5, 3, 3), (5,), pads=[1, 1]),
+     "n c! s0!, o c! t0!, o -> n o r0! | n=2 c=3 s0=8 o=5 t0=3 r0=8"),
     (case("Resize", (1, 3, 4, 5), None, [1.0, 1.0, 2.0, 2.0]),
      "1 a1 a2 a3, (), () -> 1 a1 (a2 t2!) (a3 t3!) | a1=3 a2=4 a3=5 t2=2 t3=2"),
     (case("Attention", (2, 4, 5, 6), (2, 4, 3, 6), (2, 4, 3, 2)),
@@ -55,6 +59,13 @@ def _graph(op: Op, shape: tuple[int, ...] | None = (2, 3)) -> Graph:
     return Graph((op,), values, op.inputs, op.outputs)
 
 
+@pytest.fixture
+def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is gone after it."""
+    monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))
+
+
+own_registry = pytest.mark.usefixtures("_own_registry")
 RELU = Op(0, "n", "Relu", ("x",), ("y",), "", 21)
 EMPTY = Graph((), {}, (), ())
 BARRIERS: list[tuple[Op, tuple[int, ...] | None, str]] = [
@@ -78,6 +89,7 @@ def test_the_default_domain_has_two_names() -> None:
     assert written(rule_for(op, _graph(op))) == ".0 .1 -> .0 .1 | .0=2 .1=3"
 
 
+@own_registry
 def test_opset_ranges() -> None:
     spec("Ranged", "a! b -> a b", domain="tests", until=5)
     spec("Ranged", "a b -> a b", domain="tests", since=5)
@@ -96,10 +108,11 @@ WRONG: list[tuple[str, Answer, str]] = [
 ]
 
 
+@own_registry
 @pytest.mark.parametrize(("type_", "answer", "message"), WRONG)
 def test_a_wrong_rule_is_our_bug(type_: str, answer: Answer, message: str) -> None:
     @rule(type_, domain="tests")
-    def make(node: Node) -> Answer:
+    def make(_: Node) -> Answer:
         return answer
 
     op = replace(RELU, type=type_, domain="tests")
@@ -108,6 +121,7 @@ def test_a_wrong_rule_is_our_bug(type_: str, answer: Answer, message: str) -> No
     assert message in str(caught.value)
 
 
+@own_registry
 def test_a_rule_function_sees_the_node() -> None:
     @rule("Seen", domain="tests")
     def make(node: Node) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import prod
 
 import pytest
@@ -42,7 +43,7 @@ def _two_shapes(draw: st.DrawFn) -> tuple[list[int], list[int]]:
 def _grouped(draw: st.DrawFn, steps: list[int]) -> list[int]:
     ends = sorted(draw(st.lists(st.integers(0, len(steps)), max_size=4)))
     bounds = [0, *ends, len(steps)]
-    return [prod(steps[start:end]) for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [prod(steps[start:end]) for start, end in pairwise(bounds)]
 
 
 @settings(max_examples=150, deadline=None)

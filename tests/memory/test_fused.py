@@ -25,17 +25,17 @@ RUNS = {
     ),
     "gelu_erf": (
         MLP,
-        f"""{HALF} s = Constant<value = float {{1.4142}}>() e = Exp(x) a = MatMul(e, u) i = Div(a, s) j = Erf(i)
-        k = Add(j, one) l = Mul(a, k) g = Mul(l, h) z = MatMul(g, d) y = Exp(z)""",
+        f"""{HALF} s = Constant<value = float {{1.41421356}}>() e = Exp(x) a = MatMul(e, u) i = Div(a, s)
+        j = Erf(i) k = Add(j, one) l = Mul(a, k) g = Mul(l, h) z = MatMul(g, d) y = Exp(z)""",
         "u b d",
         "Exp MatMul Gelu MatMul Exp",
     ),
     "gelu_tanh": (
         MLP,
-        f"""{HALF} s = Constant<value = float {{0.0447}}>() t = Constant<value = float {{0.7978}}>()
-        three = Constant<value = float {{3.0}}>() e = Exp(x) a0 = MatMul(e, u) a = Add(a0, b) p = Pow(a, three)
-        q = Mul(p, s) i = Add(a, q) i2 = Mul(i, t) j = Tanh(i2) k = Add(j, one) l = Mul(a, h) g = Mul(l, k)
-        z = MatMul(g, d) y = Exp(z)""",
+        f"""{HALF} s = Constant<value = float {{0.044715}}>() t = Constant<value = float {{0.7978845608}}>()
+        three = Constant<value = float {{3.0}}>() e = Exp(x) a0 = MatMul(e, u) a = Add(a0, b)
+        p = Pow(a, three) q = Mul(p, s) i = Add(a, q) i2 = Mul(i, t) j = Tanh(i2) k = Add(j, one)
+        l = Mul(a, h) g = Mul(l, k) z = MatMul(g, d) y = Exp(z)""",
         "u b d",
         "Exp Gemm Gelu MatMul Exp",
     ),
@@ -47,26 +47,28 @@ RUNS = {
     ),
     "gate_is_no_silu": (
         MLP,
-        "e = Exp(x) a = MatMul(e, u) c = MatMul(x, u) s = Sigmoid(a) g = Mul(c, s) z = MatMul(g, d) y = Exp(z)",
+        """e = Exp(x) a = MatMul(e, u) c = MatMul(x, u) s = Sigmoid(a) g = Mul(c, s) z = MatMul(g, d)
+        y = Exp(z)""",
         "u b d",
         "Exp MatMul MatMul Sigmoid Mul MatMul Exp",
     ),
     "scaled_scores_and_static_mask": (
         f"({HEADS} q, float[1,8,64,1024] k, {HEADS} v, float[1024,1024] w) => ({HEADS} y)",
-        """s = Constant<value = float {0.125}>() a = MatMul(q, k) c = Mul(a, s) m = Abs(w) n = Exp(m) f = Add(c, n)
-        p = Softmax(f) o = MatMul(p, v) y = Exp(o)""",
+        """s = Constant<value = float {0.125}>() a = MatMul(q, k) c = Mul(a, s) m = Abs(w) n = Exp(m)
+        f = Add(c, n) p = Softmax(f) o = MatMul(p, v) y = Exp(o)""",
         "w",
         "FusedMatMul Add Softmax MatMul Exp",
     ),
     "linear_into_the_result": (
-        "(float[1,2048,256] x, float[256,4096] u, float[4096] b) => (float[1,2048,4096] y)",
+        "(float[1,2048,64] x, float[64,4096] u, float[4096] b) => (float[1,2048,4096] y)",
         "e = Exp(x) a = MatMul(e, u) y = Add(a, b)",
         "u b",
         "Exp Gemm",
     ),
     "convolutions": (
         "(float[1,16,512,512] x, float[32,16,3,3] w, float[32,32,3,3] v) => (float[1,32,256,256] y)",
-        "e = Exp(x) a = Conv<pads=[1,1,1,1]>(e, w) r = Relu(a) c = Conv<pads=[1,1,1,1], strides=[2,2]>(r, v) y = Exp(c)",
+        """e = Exp(x) a = Conv<pads=[1,1,1,1]>(e, w) r = Relu(a) c = Conv<pads=[1,1,1,1], strides=[2,2]>(r, v)
+        y = Exp(c)""",
         "w v",
         "Exp Conv Relu Conv Exp",
     ),
@@ -100,7 +102,9 @@ def test_peak_predicted_from_the_raw_graph(name: str, measured: dict[str, tuple[
 def test_peak_predicted_from_orts_own_graph(name: str, measured: dict[str, tuple[str, int]]) -> None:
     path, peak = measured[name]
     graph = load(path).graph
-    assert simulate(graph, order=range(len(graph.ops))).peak_bytes == pytest.approx(peak, rel=0.03)
+    assert simulate(graph, order=range(len(graph.ops)), fuse=False).peak_bytes == pytest.approx(
+        peak, rel=0.03
+    )
 
 
 def test_blocked_values_get_shapes(measured: dict[str, tuple[str, int]]) -> None:

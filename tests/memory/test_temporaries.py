@@ -1,4 +1,4 @@
-"""What each kernel takes for itself, against ONNX Runtime: one op on the graph's inputs, so nothing else is held."""
+"""What each kernel takes for itself, against ONNX Runtime: one op that reads only inputs of the graph."""
 
 from __future__ import annotations
 
@@ -65,6 +65,10 @@ CASES = {
         "(float[512,512,16] x, float[512,512,16] z) => (float[512,512,16] y)",
         'y = Einsum<equation="ikc,jkc->ijc">(x, z)',
     ),
+    "einsum_of_three": (
+        "(float[2048,1024] x, float[1024,1536] z, float[1536,512] w) => (float[2048,512] y)",
+        'y = Einsum<equation="ij,jk,kl->il">(x, z, w)',
+    ),
     "einsum_ellipsis": (
         "(float[16,512,64] x, float[16,512,64] z) => (float[16,512,512] y)",
         'y = Einsum<equation="...id,...jd->...ij">(x, z)',
@@ -89,14 +93,12 @@ CASES = {
 }
 
 EINSUMS = [
-    # One operand only, transposed.
-    ("ij->ji", [(3, 4)], 12),
     ("ij->ij", [(3, 4)], 0),
-    # Results without an arrow: labels that occur once, in alphabetical order.
-    ("ij,jk", [(3, 4), (4, 5)], 15),
-    # The matrices come in order: only the product is held. Batched, with the batch axis behind, nothing is in order.
-    ("bij,bjk->bik", [(2, 3, 4), (2, 4, 5)], 30),
-    ("ijb,jkb->ikb", [(3, 4, 2), (4, 5, 2)], 24 + 40 + 30 + 30),
+    ("ij->ji", [(3, 4)], 12),
+    ("ij,jk->ik", [(3, 4), (4, 5)], 20 + 15),  # k moves before i in the second operand
+    ("ij,jk", [(3, 4), (4, 5)], 20 + 15),  # the result's labels are those that occur once
+    ("ijb,jkb->ikb", [(3, 4, 2), (4, 5, 2)], 40 + 24 + 40 + 30 + 30),  # nothing is in order
+    ("ij,jk,kl->il", [(3, 4), (4, 5), (5, 6)], 15 + 15 + 30 + 18),  # the first product and a copy
 ]
 
 

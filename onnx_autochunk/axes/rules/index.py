@@ -23,29 +23,25 @@ def gather(node: Node) -> Answer:
 @rule("GatherElements")
 def gather_elements(node: Node) -> Answer:
     """Data and indices run in parallel along the other axes, where those are equally long."""
-    data, indices = _parallel(node, node.axis(0, len(node.shape(0))))
-    return f"{data}, {indices} -> {indices}"
+    axis = node.axis(0, len(node.shape(0)))
+    data, indices = _parallel(node, axis)
+    indices[axis] = "i"
+    return f"{term(data)}, {term(indices)} -> {term(indices)}"
 
 
-def _parallel(node: Node, axis: int) -> tuple[str, str]:
-    """Terms of data and indices of one rank: equal extents pair up, the rest of the data is whole.
-
-    Along `axis` the indices are mapped in a gather; a scatter marks them itself.
-    """
+def _parallel(node: Node, axis: int) -> tuple[list[str], list[str]]:
+    """Words of data and indices of one rank: equal extents pair up but along `axis`, the rest is whole."""
     words = names(len(node.shape(0)))
     sizes = list(zip(node.shape(0), node.shape(1), strict=True))
     apart = {other for other, (a, b) in enumerate(sizes) if a != b} | {axis}
     indices = [f"b{other}!" if other in apart else word for other, word in enumerate(words)]
-    indices[axis] = f"b{axis}"
-    return term(marked(words, apart)), term(indices)
+    return marked(words, apart), indices
 
 
 @rule("ScatterElements Scatter", since=9)
 def scatter_elements(node: Node) -> Answer:
     """As GatherElements, but the indices of a chunk could point anywhere: their own axis is whole too."""
-    axis = node.axis(0, len(node.shape(0)))
-    data, indices = _parallel(node, axis)
-    indices = indices.replace(f"b{axis}", f"b{axis}!")
+    data, indices = map(term, _parallel(node, node.axis(0, len(node.shape(0)))))
     return f"{data}, {indices}, {indices} -> {data}"
 
 

@@ -18,11 +18,12 @@ from onnx_autochunk.axes.rules.words import names, term
 def _space(node: Node, kernel: Shape) -> tuple[list[str], list[str]]:
     """Words of the space axes of the input and of the result."""
     before, after = node.shape(0)[2:], (node.results[0] or ())[2:]
-    ones = (1,) * len(kernel)
-    steps, gaps = node.integers("strides") or ones, node.integers("dilations") or ones
-    padded = any(node.integers("pads") or ()) or node.text("auto_pad", "NOTSET").startswith("SAME")
+    rank = len(kernel)
+    steps, gaps = node.integers("strides") or (1,) * rank, node.integers("dilations") or (1,) * rank
+    pads, same = node.integers("pads") or (0, 0) * rank, node.text("auto_pad", "NOTSET").startswith("SAME")
     inputs, results = [], []
     for axis, (size, step, gap) in enumerate(zip(kernel, steps, gaps, strict=True)):
+        padded = same or pads[axis] or pads[rank + axis]
         fills = size == step and 1 in (gap, size) and before[axis] == after[axis] * size
         if padded or not fills:
             inputs.append(f"s{axis}!")

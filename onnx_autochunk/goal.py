@@ -1,0 +1,64 @@
+"""What a run is to reach, as measured: least time within a budget, or least memory within a time ratio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from .graph.load import Loaded
+from .plan.planner import Planner
+from .trial import Trial, fastest_within, smallest_within
+
+SAFETY = 0.99  # share of the next goal that is aimed at after a miss
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One of two limits, and what planning aims at to keep it.
+
+    Attributes:
+        budget_bytes: the measured peak to stay within; None when time decides.
+        slowdown: the measured time ratio to stay within; None when a budget decides.
+        aim: the limit by the planner's own prices; moves when a measurement misses.
+    """
+
+    budget_bytes: int | None
+    slowdown: float | None
+    aim: float
+
+    @classmethod
+    def budget(cls, budget_bytes: int) -> Goal:
+        """Least time within a budget."""
+        return cls(budget_bytes, None, budget_bytes)
+
+    @classmethod
+    def ratio(cls, slowdown: float) -> Goal:
+        """Least memory within a time ratio."""
+        return cls(None, slowdown, slowdown)
+
+    def plan(self, planner: Planner, loaded: Loaded) -> Trial | None:
+        """The best plan for what is aimed at; None when there is none."""
+        if self.budget_bytes is not None:
+            return fastest_within(planner, loaded, int(self.aim))
+        return smallest_within(planner, loaded, self.aim)
+
+    def met(self, trial: Trial) -> bool:
+        """True when the measurements keep the limit."""
+        return self._excess(trial) <= 0
+
+    def better(self, best: Trial | None, trial: Trial) -> Trial:
+        """The trial that keeps the limit, or comes closer to it."""
+        return trial if best is None or self._excess(trial) < self._excess(best) else best
+
+    def tightened(self, trial: Trial) -> Goal:
+        """The goal with the aim moved by what the trial missed."""
+        if self.budget_bytes is not None:
+            assert trial.peak is not None
+            return replace(self, aim=self.aim * SAFETY * self.budget_bytes / trial.peak.activation_peak_bytes)
+        return replace(self, aim=self.aim - self._excess(trial) - (1 - SAFETY))
+
+    def _excess(self, trial: Trial) -> float:
+        """By how much a measured trial misses the limit, in bytes or as a ratio; not above 0 when it keeps it."""
+        if self.budget_bytes is not None:
+            return 0.0 if trial.peak is None else trial.peak.activation_peak_bytes - self.budget_bytes
+        assert self.slowdown is not None
+        return 0.0 if trial.time is None else trial.time.ratio - self.slowdown

@@ -1,0 +1,235 @@
+"""The stages in order: load, search, plan and emit, verify, measure; again with a tighter goal until the measured fits.
+
+Everything a stage does stands in its own package; this page says what follows what.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import onnx_ir as ir
+
+from .cost.model import CostModel
+from .emit.weave import METADATA, usable_forms
+from .errors import BudgetError
+from .goal import Goal
+from .graph.load import Loaded, Source, load
+from .graph.save import save, weights_bytes
+from .memory.lifetime import Timeline, simulate
+from .options import Options
+from .plan.plan import Plan
+from .plan.planner import Planner, make_planner
+from .report.build import (
+    budget_message,
+    describe_comparison,
+    describe_cost,
+    describe_region,
+    refusals,
+)
+from .report.progress import Advance, Progress, Silent
+from .report.record import Cost, Report, Status
+from .trial import Trial, carry_out
+from .verify.bench import Bench, open_bench
+
+logger = logging.getLogger(__package__)
+
+ATTEMPTS = 4  # plans that are measured before the closest one has to do
+PAIRS = 7  # runs of each model that a time ratio rests on
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `run` gives back.
+
+    Attributes:
+        model: the rewritten model; the original where nothing was changed.
+        plan: the regions; None where nothing was changed.
+        report: everything found and measured.
+    """
+
+    model: ir.Model
+    plan: Plan | None
+    report: Report
+    options: Options = field(repr=False)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model; the file is there whole or not at all.
+
+        Raises:
+            AutochunkError: the place cannot be written to.
+        """
+        options = self.options
+        save(
+            self.model,
+            path,
+            external=options.save_as_external_data,
+            threshold_bytes=options.external_data_threshold,
+        )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the stages share."""
+
+    options: Options
+    progress: Progress
+    timings_s: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Advance]:
+        """One stage: shown, logged and timed."""
+        logger.info("%s", name)
+        start = time.perf_counter()
+        with self.progress.stage(name) as advance:
+            yield advance
+        self.timings_s[name] = self.timings_s.get(name, 0.0) + time.perf_counter() - start
+
+    @property
+    def measures(self) -> bool:
+        """True when models are run."""
+        return not (self.options.no_verify or self.options.plan_only)
+
+    def unchanged(self, loaded: Loaded, report: Report) -> Result:
+        """The input as it is, with the reason in the report."""
+        return Result(loaded.model, None, replace(report, timings_s=self.timings_s), self.options)
+
+
+def run(source: Source, options: Options, progress: Progress | None = None) -> Result:
+    """Rewrite a model so that its activations need less memory.
+
+    Args:
+        source: a path, a `ModelProto` or an IR model; it is not modified.
+        options: the budget and everything else that can be asked for.
+        progress: who is told where the work is.
+
+    Raises:
+        ModelError: the input is not a valid model.
+        UsageError: the options do not fit the model.
+        BudgetError: no plan meets the budget, and the best one was not asked for.
+        VerificationError: the result computes something else.
+    """
+    this = _Run(options.validate(), progress or Silent())
+    with this.stage("load"):
+        loaded = load(source, dims=options.dims, shapes=options.input_shapes)
+    if METADATA in loaded.model.metadata_props:
+        return this.unchanged(loaded, Report(Status.UNCHANGED, "onnx_autochunk has chunked this model before."))
+    with this.stage("analyze"):
+        as_run = simulate(loaded.graph, provider=options.provider)
+    with this.stage("search"):
+        forms = usable_forms(loaded.model, options)
+        planner = make_planner(loaded.graph, options, CostModel.load(options.provider), forms)
+    original = Path(source) if isinstance(source, str | os.PathLike) and not loaded.dims else None
+    with open_bench(original, loaded.model, options) as bench:
+        return _reach(this, planner, loaded, as_run, bench)
+
+
+def _reach(this: _Run, planner: Planner, loaded: Loaded, as_run: Timeline, bench: Bench) -> Result:
+    """Plan and measure until the goal is met, and say what came of it."""
+    baseline = None
+    if this.measures:
+        with this.stage("measure"):
+            baseline = bench.baseline
+    before = describe_cost(as_run.peak_bytes, baseline, None)
+    assert before.peak_bytes is not None
+    goal = _goal(this.options, before.peak_bytes)
+    trial, met = _closed_loop(this, goal, planner, loaded, bench)
+    report = _report(this, planner, loaded, before, goal, trial)
+    if not met and goal.budget_bytes is not None:
+        return _missed(this, planner, loaded, goal, trial, report)
+    if trial is None or not met:
+        why = "No plan stays within the time ratio." if planner.candidates else "Nothing in it is worth chunking."
+        return this.unchanged(loaded, replace(report, status=Status.UNCHANGED, message=why, regions=()))
+    if not trial.plan.regions:
+        why = "The model fits the budget as it is." if goal.budget_bytes else "Nothing in it is worth chunking."
+        return this.unchanged(loaded, replace(report, status=Status.UNCHANGED, message=why))
+    status = Status.PLANNED if this.options.plan_only else Status.CHUNKED
+    return Result(trial.model, trial.plan, replace(report, status=status), this.options)
+
+
+def _goal(options: Options, baseline_bytes: int) -> Goal:
+    if options.budget is not None:
+        return Goal.budget(options.budget.limit_bytes(baseline_bytes))
+    assert options.slowdown_limit is not None, "without a budget there is a time ratio"
+    return Goal.ratio(options.slowdown_limit)
+
+
+def _closed_loop(
+    this: _Run, goal: Goal, planner: Planner, loaded: Loaded, bench: Bench
+) -> tuple[Trial | None, bool]:
+    """Plan, measure, and plan again with what was missed taken off; the best trial, and whether it meets the goal."""
+    best: Trial | None = None
+    for _ in range(ATTEMPTS):
+        with this.stage("select"):
+            trial = goal.plan(planner, loaded)
+        if trial is None or (best is not None and trial.plan.regions == best.plan.regions):
+            break
+        if not trial.plan.regions or not this.measures:
+            return trial, True
+        trial = _try(this, bench, trial)
+        best = goal.better(best, trial)
+        if goal.met(trial):
+            return trial, True
+        goal = goal.tightened(trial)
+        logger.info("missed; planning again for %s", goal)
+    return best, False
+
+
+def _try(this: _Run, bench: Bench, trial: Trial) -> Trial:
+    """Write a trial's model, compare its outputs, measure its memory and its time."""
+    with this.stage("emit"):
+        path = bench.write(trial.model)
+    with this.stage("verify"):
+        comparison = bench.verify(path)
+    with this.stage("measure"):
+        peak, elapsed = bench.measure(path), bench.time(path, PAIRS)
+    logger.info("peak %d bytes, time ratio %.3f", peak.activation_peak_bytes, elapsed.ratio)
+    return replace(trial, peak=peak, time=elapsed, comparison=comparison)
+
+
+def _report(
+    this: _Run, planner: Planner, loaded: Loaded, before: Cost, goal: Goal, trial: Trial | None
+) -> Report:
+    """What was found, whatever came of it."""
+    report = Report(
+        Status.CHUNKED,
+        baseline=before,
+        weights_bytes=weights_bytes(loaded.model),
+        budget_bytes=goal.budget_bytes,
+        floor_bytes=planner.floor_bytes,
+        timings_s=this.timings_s,
+    )
+    if trial is None:
+        return report
+    timed = trial.time
+    return replace(
+        report,
+        baseline=replace(before, latency_s=None if timed is None else timed.baseline_s),
+        chunked=describe_cost(trial.predicted_peak_bytes, trial.peak, None if timed is None else timed.chunked_s),
+        budget_met=None if goal.budget_bytes is None else goal.met(trial),
+        slowdown_measured=None if timed is None else timed.ratio,
+        regions=tuple(describe_region(loaded.graph, planned) for planned in trial.plan.regions),
+        refusals=refusals(loaded.graph, planner.timeline, trial.plan, planner.setting.rules),
+        verify=trial.comparison and describe_comparison(trial.comparison, this.options.verify_runs),
+    )
+
+
+def _missed(
+    this: _Run, planner: Planner, loaded: Loaded, goal: Goal, trial: Trial | None, report: Report
+) -> Result:
+    """No plan meets the budget: say the floor, or give the best plan when that was asked for."""
+    lowest = planner.within(planner.floor_bytes)
+    least = None if lowest is None else carry_out(lowest, loaded, this.options.provider)
+    assert goal.budget_bytes is not None
+    measured = trial.peak.activation_peak_bytes if trial is not None and trial.peak is not None else None
+    message = budget_message(goal.budget_bytes, None if least is None else least.timeline, measured)
+    best = trial or least
+    if not this.options.best_effort or best is None:
+        raise BudgetError(message)
+    report = replace(report, status=Status.MISSED, message=message, budget_met=False)
+    return Result(best.model, best.plan, report, this.options)

@@ -1,0 +1,97 @@
+"""From plans and measurements to the `Report`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..graph.model import Graph, Op
+from ..memory.lifetime import Timeline
+from ..plan.plan import Plan, PlannedRegion
+from ..plan.rules import Rules
+from ..verify.compare import Comparison
+from ..verify.measure import PeakMeasurement
+from .record import Cost, Refusal, Region, Verification
+from .text import mib
+
+LARGE = 0.02  # a value is worth a line when it takes this share of the original's peak
+MOST_REFUSALS = 12
+
+
+def describe_region(graph: Graph, planned: PlannedRegion) -> Region:
+    """One region for the reader."""
+    region, first = planned.region, planned.region.outputs[0]
+    return Region(
+        name=planned.name,
+        form=planned.form.value,
+        axis=f"{first.position.axis} of {first.value}",
+        length=planned.chunking.length,
+        count=planned.chunking.total,
+        nodes=len(region.ops),
+        inputs=(*dict.fromkeys(cut.value for cut in region.sliced), *region.whole),
+        outputs=tuple(cut.value for cut in region.outputs),
+        peak_before_bytes=planned.peak_before_bytes,
+        peak_after_bytes=planned.peak_after_bytes,
+        hoisted=tuple(graph.ops[index].name for index in region.hoisted),
+    )
+
+
+def describe_cost(predicted: int, peak: PeakMeasurement | None, latency_s: float | None) -> Cost:
+    """What one model takes."""
+    if peak is None:
+        return Cost(predicted_peak_bytes=predicted, latency_s=latency_s)
+    return Cost(
+        predicted_peak_bytes=predicted,
+        measured_peak_bytes=peak.activation_peak_bytes,
+        latency_s=latency_s,
+        resident_bytes=peak.resident_bytes,
+        load_s=peak.load_s,
+        default_session_rise_bytes=peak.default_session_rise_bytes,
+    )
+
+
+def describe_comparison(found: Comparison, runs: int) -> Verification:
+    """What verification found."""
+    return Verification(found.passed, runs, found.max_abs, found.max_rel)
+
+
+def refusals(graph: Graph, timeline: Timeline, plan: Plan, rules: Rules) -> tuple[Refusal, ...]:
+    """Large computed values that no region cuts, the largest first, each with the reason."""
+    cut = {name for planned in plan.regions for name in planned.region.flow}
+    large = [
+        (value.nbytes, op, name)
+        for op in graph.ops
+        for name in op.outputs
+        if name not in cut and (value := graph.values.get(name)) is not None
+        if value.nbytes >= LARGE * timeline.peak_bytes
+    ]
+    large.sort(key=lambda found: -found[0])
+    return tuple(
+        Refusal(name, nbytes, op.name, _reason(graph, plan.regions, op, name, rules))
+        for nbytes, op, name in large[:MOST_REFUSALS]
+    )
+
+
+def _reason(graph: Graph, regions: Sequence[PlannedRegion], op: Op, name: str, rules: Rules) -> str:
+    rule = rules[op.index]
+    if rule.barrier is not None:
+        return f"{op.type} is a barrier: {rule.barrier}"
+    for planned in regions:
+        if name in planned.region.whole:
+            reader = next(i for i in planned.region.ops if name in graph.ops[i].reads)
+            return f"every chunk of {planned.name} needs all of it ({graph.ops[reader].type})"
+        if op.index in planned.region.hoisted:
+            return f"runs in front of {planned.name}, which needs it or what is made of it whole"
+    return "fits the budget as it is"
+
+
+def budget_message(budget_bytes: int, floor: Timeline | None, measured_bytes: int | None) -> str:
+    """Why a budget cannot be met, what holds the memory at the floor, and what would help."""
+    lines = [f"the budget of {mib(budget_bytes)} cannot be met."]
+    if measured_bytes is not None:
+        lines.append(f"The best plan measured takes {mib(measured_bytes)}.")
+    if floor is not None:
+        held = sorted(floor.at(floor.peak_step), key=lambda buffer: -buffer.nbytes)[:4]
+        names = ", ".join(f"{buffer.values[0]} ({mib(buffer.nbytes)})" for buffer in held)
+        lines.append(f"The floor is about {mib(floor.peak_bytes)}; it is made by {names}.")
+    lines.append("Give a budget above the floor, or --best-effort to write the smallest plan")
+    return " ".join(lines)

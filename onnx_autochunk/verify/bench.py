@@ -1,0 +1,101 @@
+"""Try rewritten models against one original: same outputs, measured memory, measured time; files live in one folder."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import onnx_ir as ir
+
+from ..errors import VerificationError
+from ..graph.save import save
+from ..options import Options
+from .arrays import Array
+from .compare import Comparison
+from .equality import compare_models
+from .inputs import load_inputs, random_inputs, read_specs
+from .measure import PeakMeasurement, TimeMeasurement, measure_peak, measure_time
+
+MEASURED_SEED = 0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The original, its inputs, and a place for files.
+
+    Attributes:
+        original: the ONNX file that everything is compared with.
+        folder: where rewritten models are put; emptied by `open_bench`.
+    """
+
+    original: Path
+    folder: Path
+    options: Options
+
+    @cached_property
+    def inputs(self) -> tuple[Mapping[str, Array], ...]:
+        """The inputs of each verification run; the first ones are also measured with."""
+        specs = read_specs(self.original)
+        if self.options.input_data is not None:
+            return (load_inputs(self.options.input_data, specs),)
+        return tuple(random_inputs(specs, seed=MEASURED_SEED + run) for run in range(self.options.verify_runs))
+
+    @cached_property
+    def baseline(self) -> PeakMeasurement:
+        """Memory of the original."""
+        return measure_peak(self.original, self.inputs[0], threads=self.options.threads)
+
+    def write(self, model: ir.Model) -> Path:
+        """Put a rewritten model into the folder, over the one before it."""
+        path = self.folder / "chunked.onnx"
+        save(model, path, external=self.options.save_as_external_data)
+        return path
+
+    def verify(self, path: Path) -> Comparison:
+        """Compare the outputs of original and result.
+
+        Raises:
+            VerificationError: they differ by more than the tolerance.
+        """
+        options = self.options
+        found = compare_models(
+            self.original,
+            path,
+            self.inputs,
+            rtol=options.rtol,
+            atol=options.atol,
+            provider=options.provider,
+            threads=options.threads,
+        )
+        if not found.passed:
+            raise VerificationError(
+                f"the rewritten model computes something else, so nothing was written: {found.reason}. This is a bug: "
+                "please report it; --exclude with the name of a node named above may avoid it"
+            )
+        return found
+
+    def measure(self, path: Path) -> PeakMeasurement:
+        """Memory of a rewritten model."""
+        return measure_peak(path, self.inputs[0], threads=self.options.threads)
+
+    def time(self, path: Path, pairs: int) -> TimeMeasurement:
+        """Time of a rewritten model against the original."""
+        options = self.options
+        return measure_time(
+            self.original, path, self.inputs[0], pairs=pairs, provider=options.provider, threads=options.threads
+        )
+
+
+@contextmanager
+def open_bench(original: Path | None, model: ir.Model, options: Options) -> Iterator[Bench]:
+    """A bench for a model; one that is no file yet, or whose sizes were fixed, is written to the folder first."""
+    with tempfile.TemporaryDirectory(prefix="onnx_autochunk-") as name:
+        folder = Path(name)
+        if original is None:
+            original = folder / "original.onnx"
+            save(model, original)
+        yield Bench(original, folder, options)
