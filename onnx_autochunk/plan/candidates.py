@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..axes import positions
-from ..graph.model import Graph
+from ..graph.model import Graph, Origin
 from ..memory.lifetime import Timeline
 from ..options import Form
 from .chunking import Chunking
 from .grow import Setting, grow
 from .hosts import sweep_hosts
 from .lifetimes import Lifetimes
-from .price import footprint
+from .price import footprint, in_front
 from .region import Cut, Region
 from .seconds import Seconds
 from .signature import signatures
@@ -78,6 +78,11 @@ class Search:
     max_chunks: int | None = None
     provider: str = "cpu"
 
+    def is_border(self, step: int) -> bool:
+        """True when a region may start at `step` or end before it: neither neighbour is a cheaper place to cut."""
+        crossing = self.lifetimes.crossing_bytes
+        return crossing[step] <= min(crossing[max(step - 1, 0)], crossing[min(step + 1, len(crossing) - 1)])
+
 
 @dataclass(slots=True)
 class _Found:
@@ -115,13 +120,13 @@ def _explore(search: Search, end: int) -> tuple[int, tuple[Candidate, ...]]:
     setting = search.setting
     op = setting.graph.ops[setting.order[end]]
     reach, found = 0, []
-    if not op.outputs or not op.outputs[0]:
+    if not op.outputs or not op.outputs[0] or not search.is_border(end + 1):
         return 0, ()
     for seed in positions(setting.rules[op.index], result=0):
         lowest = end
         for region in grow(setting, end, seed):
             lowest = region.start
-            if options := _options(search, region):
+            if search.is_border(region.start) and (options := _options(search, region)):
                 found.append(Candidate(region, 0, options))
         reach = max(reach, end - lowest)
     return reach + 1, tuple(found)
@@ -129,22 +134,41 @@ def _explore(search: Search, end: int) -> tuple[int, tuple[Candidate, ...]]:
 
 def _options(search: Search, region: Region) -> tuple[Option, ...]:
     """The Pareto list of one region; empty when chunking it gains nothing."""
-    before = max(search.timeline.live_bytes[region.start : region.end + 1])
-    if before < LOW * search.timeline.peak_bytes or region.extent < 2:
+    graph, before = search.setting.graph, max(search.timeline.live_bytes[region.start : region.end + 1])
+    most = int(WORTHWHILE * before)
+    if before < LOW * search.timeline.peak_bytes or region.extent < 2 or _border_bytes(graph, region) > most:
         return ()
+    ladder = search.seconds.ladder(region.extent, search.max_chunks)
     found: list[Option] = []
-    for form in search.forms:
-        if form is Form.SWEEP and sweep_hosts(search.setting.graph, region) is None:
-            continue
-        cost = footprint(search.setting.graph, region, form, search.lifetimes, search.provider)
-        if cost.peak_bytes(1) > WORTHWHILE * before:
-            continue
-        for chunking in search.seconds.ladder(region.extent, search.max_chunks):
-            peak = cost.peak_bytes(chunking.length)
-            if peak <= WORTHWHILE * before:
-                extra, load = search.seconds.of(region, form, chunking)
-                found.append(Option(form, chunking, peak, extra, load))
+    for form in _forms(search, region):
+        cost = footprint(graph, region, form, search.lifetimes, search.provider)
+        if cost.peak_bytes(1) <= most:
+            prices = search.seconds.of(region, form, ladder)
+            found += [
+                Option(form, chunking, peak, *price)
+                for chunking, price in zip(ladder, prices, strict=True)
+                if (peak := cost.peak_bytes(chunking.length)) <= most
+            ]
     return pareto(found)
+
+
+def _forms(search: Search, region: Region) -> Iterator[Form]:
+    """Forms that can pay: unroll copies what scan writes in place, and is left where scan would transpose."""
+    graph = search.setting.graph
+    for form in search.forms:
+        if form is Form.SWEEP and sweep_hosts(graph, region) is None:
+            continue
+        if form is Form.UNROLL and Form.SCAN in search.forms:
+            values = [(graph.values[cut.value], cut.position) for cut in region.outputs]
+            if all(in_front(value, position) for value, position in values):
+                continue
+        yield form
+
+
+def _border_bytes(graph: Graph, region: Region) -> int:
+    """What is held all through the loop, at the least."""
+    names = {cut.value for cut in (*region.sliced, *region.outputs)} | set(region.whole)
+    return sum(graph.values[name].nbytes for name in names if graph.values[name].origin is Origin.COMPUTED)
 
 
 def pareto(options: Sequence[Option]) -> tuple[Option, ...]:

@@ -17,11 +17,13 @@ class Lifetimes:
         held: for each step the buffers alive before it and read at it or later, named by their first value.
         buffer: the first value of the buffer that each computed value lies in.
         last: the step that reads a buffer last; the number of steps for the graph's outputs.
+        crossing_bytes: for each step what is held in front of it, and at the end what is held after the last.
     """
 
     held: tuple[tuple[str, ...], ...]
     buffer: Mapping[str, str]
     last: Mapping[str, int]
+    crossing_bytes: tuple[int, ...]
 
     def last_read(self, name: str) -> int:
         """The step after which nobody reads the value's buffer."""
@@ -44,7 +46,10 @@ def lifetimes(graph: Graph, order: Sequence[int]) -> Lifetimes:
         for name in graph.ops[index].reads:
             last[buffer.get(name, name)] = step
     last.update((buffer.get(name, name), len(order)) for name in graph.outputs)
-    return Lifetimes(_held(graph, order, buffer, last), buffer, last)
+    held = _held(graph, order, buffer, last)
+    crossing = [sum(graph.values[name].nbytes for name in names) for names in held]
+    crossing.append(sum(graph.values[name].nbytes for name in graph.outputs))
+    return Lifetimes(held, buffer, last, tuple(crossing))
 
 
 def _buffers(graph: Graph, order: Sequence[int]) -> dict[str, str]:

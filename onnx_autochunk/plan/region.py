@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..axes import Position
 
@@ -44,5 +44,5 @@ class Region:
     sliced: tuple[Cut, ...]
     whole: tuple[str, ...]
     outputs: tuple[Cut, ...]
-    flow: Mapping[str, Position]
+    flow: Mapping[str, Position] = field(hash=False)
     extent: int

@@ -29,7 +29,7 @@ class Seconds:
         self._rules = rules
         self._model = model
         self._whole: dict[int, float] = {}
-        self._chunk: dict[tuple[int, Position, int], float] = {}
+        self._columns: dict[tuple[int, Position, int], tuple[float, ...]] = {}
         self.ladder = cache(ladder)
 
     def total(self) -> float:
@@ -42,32 +42,42 @@ class Seconds:
             self._whole[index] = self._model.op_seconds(self._graph.ops[index], self._graph, self._graph.shape)
         return self._whole[index]
 
-    def of(self, region: Region, form: Form, chunking: Chunking) -> tuple[float, float]:
-        """Extra time of a run and extra time to load, in seconds, against leaving the region unchunked."""
-        length, tail = chunking.length, chunking.tail
-        once = sum(self._op(region, index, length) for index in region.ops)
-        rest = sum(self._op(region, index, tail) for index in region.ops) if tail else 0.0
+    def of(self, region: Region, form: Form, ladder: tuple[Chunking, ...]) -> list[tuple[float, float]]:
+        """For each chunking: extra time of a run and to load, in seconds, against leaving the region unchunked."""
+        bodies = [sum(column) for column in zip(*(self._column(region, i, ladder) for i in region.ops), strict=True)]
         before = sum(self.whole(index) for index in region.ops if index not in region.recomputed)
-        overhead = chunking.total * self._model.iteration_seconds(form.value, len(region.ops))
-        moved = sum(self._copies(region, form, chunking)) + self._border(region)
-        load = self._model.load_seconds(form.value, len(region.ops), chunking.total, self._weights(region))
-        return chunking.count * once + rest + overhead + moved - before, load
+        fixed = self._border(region) - before
+        iteration = self._model.iteration_seconds(form.value, len(region.ops))
+        weights = 0 if form is Form.SCAN else self._weights(region)
+        found = []
+        for chunking, body in zip(ladder, bodies, strict=True):
+            load = self._model.load_seconds(form.value, len(region.ops), chunking.total, weights)
+            moved = sum(self._copies(region, form, chunking))
+            found.append((body + chunking.total * iteration + moved + fixed, load))
+        return found
+
+    def _column(self, region: Region, index: int, ladder: tuple[Chunking, ...]) -> tuple[float, ...]:
+        """One op's time over all chunks, for each chunking."""
+        place = region.flow[next(name for name in self._graph.ops[index].outputs if name)]
+        key = (index, place, len(ladder))
+        if key not in self._columns:
+            self._columns[key] = tuple(
+                chunking.count * self._op(index, place, chunking.length)
+                + (self._op(index, place, chunking.tail) if chunking.tail else 0.0)
+                for chunking in ladder
+            )
+        return self._columns[key]
 
     def _border(self, region: Region) -> float:
         """What enters and leaves the loop comes from memory, however well a chunk fits the cache."""
         touched = sum(self._graph.values[cut.value].nbytes for cut in (*region.sliced, *region.outputs))
         return REGION_SECONDS + touched * self._model.constants.excess_s(touched)
 
-    def _op(self, region: Region, index: int, length: int) -> float:
-        op = self._graph.ops[index]
-        place = region.flow[next(name for name in op.outputs if name)]
-        key = (index, place, length)
-        if key not in self._chunk:
-            step = carry(self._rules[index], position=place, result=0)
-            assert not isinstance(step, Refusal), "a region holds only ops whose rule carries the flow"
-            shapes = self._shapes(index, step, length)
-            self._chunk[key] = self._model.op_seconds(op, self._graph, shapes.get)
-        return self._chunk[key]
+    def _op(self, index: int, place: Position, length: int) -> float:
+        step = carry(self._rules[index], position=place, result=0)
+        assert not isinstance(step, Refusal), "a region holds only ops whose rule carries the flow"
+        shapes = self._shapes(index, step, length)
+        return self._model.op_seconds(self._graph.ops[index], self._graph, shapes.get)
 
     def _shapes(self, index: int, step: Step, length: int) -> dict[str, Shape | None]:
         op = self._graph.ops[index]
