@@ -1,18 +1,19 @@
-"""Measures what ONNX Runtime's kernels cost on this machine and writes `onnx_autochunk/cost/profiles/<provider>.json`.
+"""Measures what ONNX Runtime's kernels cost here and writes `onnx_autochunk/cost/profiles/cpu.json`.
 
-`python tools/calibrate.py` takes about two minutes. Every case runs in short bursts, in many rounds over all cases, and its
-fastest run counts: other work on the machine hits some bursts, seldom all of them.
+`python tools/calibrate.py` takes about two minutes. Other work on the machine must not show in the numbers, so each case
+runs on one thread and is timed by that thread's own clock, which stops while something else has the core; it runs in short
+bursts, in many rounds over all cases, and its fastest run counts. An op that hands work to other threads is then taken
+to be that many times as fast.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,83 +22,129 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from onnx_autochunk.cost.constants import SCHEMA, Constants, Overhead
+from onnx_autochunk.cost.cases import cases
+from onnx_autochunk.cost.constants import SCHEMA, Constants, Overhead, to_json
 from onnx_autochunk.cost.fit import fit
 from onnx_autochunk.cost.model import CostModel
-from onnx_autochunk.cost.points import OPSET, Point, to_json
+from onnx_autochunk.cost.points import OPSET, Point
+from onnx_autochunk.cost.points import to_json as point_to_json
 from onnx_autochunk.runtime.library import onnxruntime
 from onnx_autochunk.runtime.session import default_options, open_session, runner
 
 Run = Callable[[], Any]
+Shapes = Mapping[str, tuple[int, ...]]
+Weights = Mapping[str, NDArray[Any]]
 PROFILES = Path(__file__).parents[1] / "onnx_autochunk" / "cost" / "profiles"
 BURST_S = 0.004
+LONG_S = 0.005  # long enough for every thread to get its part of a call, whatever else is running
+HELPED_S = 0.2
+LAYERS = "abcdefgh"  # weights of the body that is loaded many times
 WIDTH = 64  # elements of the values in bodies that measure overhead alone
-LONGEST = 1.3e9  # multiplications and additions of the largest product
+SQUARE = 2.0  # a constant scalar: Pow has a kernel for it, and it is the usual exponent
 
 
-def _matmuls() -> Iterable[Point]:
-    for k, n in ((768, 3072), (3072, 768), (768, 768), (128, 512), (128, 128)):
-        for m in (8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384):
-            if m * n * k * 2 <= LONGEST:
-                yield Point("MatMul", ((m, k), (k, n)), (m, n), (1,))
-    for batch, k, n in ((1, 64, 4096), (1, 4096, 64), (12, 64, 4096), (12, 4096, 64), (8, 16, 4096), (8, 4096, 16)):
-        for m in (8, 16, 32, 64, 128, 256, 512, 1024, 4096):
-            if batch * m * n * k * 2 <= LONGEST:
-                yield Point("MatMul", ((batch, m, k), (batch, k, n)), (batch, m, n))
-    for batch, m, k, n in ((16, 256, 32, 256), (128, 256, 32, 256), (16, 256, 256, 32), (128, 256, 256, 32),
-                           (128, 8, 256, 256), (128, 32, 256, 256), (32, 256, 256, 256)):  # fmt: skip
-        yield Point("MatMul", ((batch, m, k), (batch, k, n)), (batch, m, n))
+def main() -> None:
+    """Calibrate, write the profile, print how well the model agrees with what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2, help="threads that the profile is for (default: 2)")
+    parser.add_argument("--seconds", type=float, default=100, help="time to measure for (default: 100)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        points, constants = calibrate(Path(folder), args.threads, args.seconds)
+    meta = {"schema": SCHEMA, "onnxruntime": onnxruntime().__version__}
+    profile = meta | to_json(constants) | {"points": [point_to_json(p) for p in points]}
+    (PROFILES / f"{constants.provider}.json").write_text(_dump(profile), encoding="utf-8")
+    _print(points, CostModel(constants))
 
 
-def _convs() -> Iterable[Point]:
-    for channels, size, rows in ((128, 64, 4), (128, 64, 16), (128, 64, 64), (256, 32, 4), (256, 32, 32), (512, 16, 16)):
-        for window, group in ((3, 1), (1, 1), (3, channels)):
-            shape = (1, channels, rows, size)
-            pad = window // 2
-            attributes = {"group": group, "pads": (pad,) * 4, "kernel_shape": (window,) * 2}
-            yield Point("Conv", (shape, (channels, channels // group, window, window)), shape, (1,), attributes)
+def calibrate(folder: Path, threads: int, limit_s: float) -> tuple[list[Point], Constants]:
+    """Measured points, and the constants that follow from them."""
+    todo = cases()
+    runs = [opened(point_model(point), folder) for point in todo]
+    overheads = [opened(model, folder) for model in _overhead_models()]
+    least = fastest([*runs, *overheads], limit_s)
+    found, (empty, short, long, *repeated) = least[: len(todo)], least[len(todo) :]
+    dispatch_s = (long - short) / 200
+    speedups = _speedups(todo, found, folder, threads)
+    points = [
+        replace(point, seconds=_figures(dispatch_s + max(0.0, seconds - empty) / speedups[point.type]))
+        for point, seconds in zip(todo, found, strict=True)
+    ]
+    constants = fit(
+        points,
+        provider="cpu",
+        threads=threads,
+        dispatch_s=dispatch_s,
+        iteration=_iteration(repeated, dispatch_s),
+        load=_load(folder),
+    )
+    return points, constants
 
 
-def _elementwise() -> Iterable[Point]:
-    for power in range(15, 26):
-        yield Point("Add", ((1 << power,),) * 2, (1 << power,))
-    for rows, columns in ((8192, 128), (2048, 128), (16384, 32)):
-        yield Point("Add", ((rows, columns), (columns,)), (rows, columns), (1,))
-    for type_ in "Exp Erf Tanh Sigmoid Gelu Relu Sqrt Pow Div Neg Sin Log Softplus".split():
-        for count in (1 << 18, 1 << 20):
-            yield _unary(type_, count)
+def _overhead_models() -> list[onnx.ModelProto]:
+    chains = [_chain_model(length) for length in (1, 50, 250)]
+    scans = [_scan_model(count, length) for length in (2, 12) for count in (64, 512)]
+    return [*chains, *scans, *(_unrolled_model(count, _step, {}, WIDTH) for count in (32, 128))]
 
 
-def _unary(type_: str, count: int) -> Point:
-    shape = (count // 256, 256)
-    if type_ in ("Pow", "Div"):
-        return Point(type_, (shape, ()), shape, (1,))
-    return Point(type_, (shape,), shape)
+def _speedups(points: Sequence[Point], seconds: Sequence[float], folder: Path, threads: int) -> dict[str, int]:
+    """By op type: all threads, or one when the kernel makes no use of more."""
+    order = sorted(range(len(points)), key=lambda index: min(seconds[index], LONG_S))
+    largest = {points[index].type: points[index] for index in order}
+    return {
+        type_: threads if _helpers_share(point, folder, threads) > 0.05 else 1
+        for type_, point in largest.items()
+    }
 
 
-def _normalizing() -> Iterable[Point]:
-    for rows, columns in ((256, 768), (1024, 768), (8192, 128)):
-        shape = (rows, columns)
-        yield Point("LayerNormalization", (shape, (columns,), (columns,)), shape, (1, 2))
-    for shape in ((384, 4096), (4, 64, 4096), (4096, 256)):
-        yield Point("Softmax", (shape,), shape)
-    for shape in ((1, 32, 16384), (1, 32, 49152)):
-        yield Point("InstanceNormalization", (shape, (32,), (32,)), shape, (1, 2))
-    for type_ in "ReduceSum ReduceMean ReduceMax".split():
-        yield Point(type_, ((1024, 768),), (1024, 1), (), {"keepdims": 1})
+def _helpers_share(point: Point, folder: Path, threads: int) -> float:
+    """Share of the work that threads other than the calling one do, when they sleep while there is none."""
+    options = default_options(threads=threads)
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    run = opened(point_model(point), folder, options)
+    run()
+    everyone, caller, end = time.process_time(), time.thread_time(), time.perf_counter() + HELPED_S
+    while time.perf_counter() < end:
+        run()
+    everyone, caller = time.process_time() - everyone, time.thread_time() - caller
+    return 1 - caller / everyone
 
 
-def _moving() -> Iterable[Point]:
-    for shape in ((512, 768), (2048, 768), (4096, 256)):
-        yield Point("Transpose", (shape,), shape[::-1], (), {"perm": (1, 0)})
-    for rows, columns in ((4096, 16), (4096, 64), (1024, 1024), (16384, 64), (256, 16384)):
-        yield Point("Concat", ((rows, columns),) * 2, (rows, 2 * columns), (), {"axis": 1})
+def _iteration(seconds: Sequence[float], dispatch_s: float) -> dict[str, Overhead]:
+    """Per iteration, besides the dispatch of the ops in it; what slices and joins move is priced apart."""
+    short64, short512, long64, long512, unroll32, unroll128 = seconds
+    short, long = (short512 - short64) / 448, (long512 - long64) / 448
+    op_s = max(0.0, (long - short) / 10 - dispatch_s)
+    scan = Overhead(_figures(max(0.0, short - 2 * (op_s + dispatch_s))), _figures(op_s))
+    written = Overhead(_figures(max(0.0, (unroll128 - unroll32) / 96 - 2 * dispatch_s)), 0.0)
+    return {"scan": scan, "loop": scan, "unroll": written, "sweep": written}
 
 
-def cases() -> list[Point]:
-    """What is measured."""
-    groups = (_matmuls, _convs, _elementwise, _normalizing, _moving)
-    return [point for group in groups for point in group()]
+def _load(folder: Path) -> dict[str, Overhead]:
+    """Per copy of a body: optimising its nodes and packing its weights. A Scan or Loop has one copy only."""
+    small, large = (_copy_seconds(width, folder) for width in (32, 512))
+    nbytes = 4 * (512 * 512 - 32 * 32) * len(LAYERS)
+    written = Overhead(0.0, _figures(small / len(_layers(0))), _figures(max(0.0, large - small) / nbytes))
+    return dict.fromkeys(("unroll", "sweep"), written) | dict.fromkeys(("scan", "loop"), Overhead(0.0, 0.0))
+
+
+def _copy_seconds(width: int, folder: Path) -> float:
+    """Seconds that one more copy of a body of layers takes to load, in a model that has many."""
+    weights = {name: _numbers((width, width)) for name in LAYERS} | {"bias": _numbers((width,))}
+    few, many = (_opening(_unrolled_model(count, _layers, weights, width), folder) for count in (4, 68))
+    return (many - few) / 64
+
+
+def _opening(model: onnx.ModelProto, folder: Path) -> float:
+    path = folder / "load.onnx"
+    onnx.save(model, path)
+    return min(_opening_once(path) for _ in range(4))
+
+
+def _opening_once(path: Path) -> float:
+    before = time.thread_time()
+    open_session(path, options=default_options(threads=1))
+    return time.thread_time() - before
 
 
 def point_model(point: Point) -> onnx.ModelProto:
@@ -109,82 +156,120 @@ def point_model(point: Point) -> onnx.ModelProto:
     return _model([node], {n: s for n, s in shapes.items() if n not in weights}, {"y": point.result}, weights)
 
 
-def _model(
-    nodes: Sequence[onnx.NodeProto],
-    inputs: Mapping[str, tuple[int, ...]],
-    outputs: Mapping[str, tuple[int, ...]],
-    weights: Mapping[str, NDArray[Any]],
-) -> onnx.ModelProto:
-    initializers = [onnx.numpy_helper.from_array(array, name) for name, array in weights.items()]
-    graph = helper.make_graph(nodes, "calibration", _infos(inputs), _infos(outputs), initializers)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
-
-
-def _infos(shapes: Mapping[str, tuple[int, ...]]) -> list[onnx.ValueInfoProto]:
-    return [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes.items()]
-
-
-def _numbers(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    return np.random.default_rng(0).uniform(0.1, 0.9, shape).astype(np.float32)
-
-
-def opened(model: onnx.ModelProto, folder: Path, threads: int = 1) -> Run:
-    """A function that runs the model once, on random inputs."""
-    path = folder / "case.onnx"
-    onnx.save(model, path)
-    session = open_session(path, options=default_options(threads=threads))
-    return runner(session, {value.name: _numbers(tuple(value.shape)) for value in session.get_inputs()})
-
-
-def fastest(runs: Sequence[Run], clock: Callable[[], float], limit_s: float) -> list[float]:
-    """Least seconds of each by that clock, over as many rounds as fit the limit."""
-    best = [float("inf")] * len(runs)
-    end = time.perf_counter() + limit_s
-    while time.perf_counter() < end:
-        for index, run in enumerate(runs):
-            run()  # brings the data into the cache
-            best[index] = min(best[index], _burst(run, clock))
-    return best
-
-
-def _burst(run: Run, clock: Callable[[], float]) -> float:
-    best, start = float("inf"), clock()
-    while True:
-        before = clock()
-        run()
-        after = clock()
-        best = min(best, after - before)
-        if after - start > BURST_S:
-            return best
-
-
 def _chain(length: int) -> list[onnx.NodeProto]:
-    """So many ops that only cost their dispatch, and that ONNX Runtime cannot fuse."""
+    """So many ops that cost little but their dispatch, and that ONNX Runtime does not fuse."""
     names = ["x", *(f"v{i}" for i in range(length - 1)), "y"]
     return [helper.make_node("Add", [a, "x"], [b]) for a, b in zip(names, names[1:], strict=False)]
 
 
-def dispatch_model(length: int) -> onnx.ModelProto:
-    """A chain of small ops."""
+def _chain_model(length: int) -> onnx.ModelProto:
     return _model(_chain(length), {"x": (1, WIDTH)}, {"y": (1, WIDTH)}, {})
 
 
-def scan_model(count: int, length: int) -> onnx.ModelProto:
-    """A Scan over `count` rows whose body is the chain."""
+def _scan_model(count: int, length: int) -> onnx.ModelProto:
     row = {"x": (1, WIDTH)}
     body = helper.make_graph(_chain(length), "body", _infos(row), _infos({"y": (1, WIDTH)}))
     node = helper.make_node("Scan", ["rows"], ["out"], body=body, num_scan_inputs=1)
     return _model([node], {"rows": (count, 1, WIDTH)}, {"out": (count, 1, WIDTH)}, {})
 
 
-def unrolled_model(count: int, rows: int, body: Callable[[str, str, int], list[onnx.NodeProto]], width: int,
-                   weights: Mapping[str, NDArray[Any]]) -> onnx.ModelProto:  # fmt: skip
-    """`count` copies of a body, each between a Slice and the one Concat."""
-    nodes, bounds = [], dict(weights) | {"axes": np.array([0, 1])}
+def _unrolled_model(
+    count: int, body: Callable[[int], list[onnx.NodeProto]], weights: Weights, width: int
+) -> onnx.ModelProto:
+    """`count` copies of a body on one row each, between their Slices and one Concat."""
+    nodes, constants = [], {**weights, "axes": np.array([0, 1])}
     for index in range(count):
-        bounds |= {f"from{index}": np.array([index * rows, 0]), f"to{index}": np.array([(index + 1) * rows, width])}
+        constants |= {f"from{index}": np.array([index, 0]), f"to{index}": np.array([index + 1, width])}
         nodes.append(helper.make_node("Slice", ["x", f"from{index}", f"to{index}", "axes"], [f"x{index}"]))
-        nodes += body(f"x{index}", f"y{index}", index)
+        nodes += body(index)
     nodes.append(helper.make_node("Concat", [f"y{i}" for i in range(count)], ["y"], axis=0))
-    shape = (count * rows, width)
-    return _model(nodes, {"x": shape}, {"y": shape}, bounds)
+    return _model(nodes, {"x": (count, width)}, {"y": (count, width)}, constants)
+
+
+def _step(index: int) -> list[onnx.NodeProto]:
+    middle = f"m{index}"
+    first = helper.make_node("Add", [f"x{index}", f"x{index}"], [middle])
+    return [first, helper.make_node("Add", [middle, f"x{index}"], [f"y{index}"])]
+
+
+def _layers(index: int) -> list[onnx.NodeProto]:
+    nodes, name = [], f"x{index}"
+    for layer in LAYERS:
+        product, biased, out = (f"{kind}{layer}{index}" for kind in ("product", "biased", "out"))
+        out = f"y{index}" if layer == LAYERS[-1] else out
+        nodes.append(helper.make_node("MatMul", [name, layer], [product]))
+        nodes.append(helper.make_node("Add", [product, "bias"], [biased]))
+        nodes.append(helper.make_node("Softmax", [biased], [out]))
+        name = out
+    return nodes
+
+
+def _model(
+    nodes: Sequence[onnx.NodeProto], inputs: Shapes, outputs: Shapes, weights: Weights
+) -> onnx.ModelProto:
+    initializers = [onnx.numpy_helper.from_array(array, name) for name, array in weights.items()]
+    graph = helper.make_graph(nodes, "calibration", _infos(inputs), _infos(outputs), initializers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+
+
+def _infos(shapes: Shapes) -> list[onnx.ValueInfoProto]:
+    return [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+
+
+def _numbers(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if not shape:
+        return np.array(SQUARE, np.float32)
+    return np.random.default_rng(0).uniform(0.1, 0.9, shape).astype(np.float32)
+
+
+def opened(model: onnx.ModelProto, folder: Path, options: Any = None) -> Run:
+    """A function that runs the model once, on random inputs."""
+    path = folder / "case.onnx"
+    onnx.save(model, path)
+    session = open_session(path, options=options or default_options(threads=1))
+    return runner(session, {value.name: _numbers(tuple(value.shape)) for value in session.get_inputs()})
+
+
+def fastest(runs: Sequence[Run], limit_s: float) -> list[float]:
+    """Least seconds of each by the thread's clock, over as many rounds as fit the limit, one at least."""
+    best = [float("inf")] * len(runs)
+    end = time.perf_counter() + limit_s
+    while best[-1] == float("inf") or time.perf_counter() < end:
+        for index, run in enumerate(runs):
+            run()  # brings the data into the cache
+            best[index] = min(best[index], _burst(run))
+    return best
+
+
+def _burst(run: Run) -> float:
+    best, start = float("inf"), time.thread_time()
+    while True:
+        before = time.thread_time()
+        run()
+        after = time.thread_time()
+        best = min(best, after - before)
+        if after - start > BURST_S:
+            return best
+
+
+def _figures(seconds: float) -> float:
+    """Four significant figures: more would only be noise in the file's history."""
+    return float(f"{seconds:.4g}")
+
+
+def _dump(profile: Mapping[str, Any]) -> str:
+    """JSON with one line for each point, so that two calibrations can be compared."""
+    rows = ",\n".join("  " + json.dumps(row) for row in profile["points"])
+    head = json.dumps({key: value for key, value in profile.items() if key != "points"}, indent=1)
+    return head.removesuffix("\n}") + ',\n "points": [\n' + rows + "\n ]\n}\n"
+
+
+def _print(points: Sequence[Point], model: CostModel) -> None:
+    for point in points:
+        graph = point.graph()
+        predicted = model.op_seconds(graph.ops[0], graph, graph.shape)
+        print(f"{predicted / point.seconds:5.2f}  {point.seconds * 1e6:9.1f} us  {point}")
+
+
+if __name__ == "__main__":
+    main()

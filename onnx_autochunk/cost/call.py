@@ -41,16 +41,6 @@ class Call(NamedTuple):
         names = self.op.inputs + self.op.outputs
         return sum(self._bytes(n, s) for n, s in zip(names, self.operands + self.results, strict=True))
 
-    def activation_bytes(self) -> int:
-        """Bytes of all operands and results but constants."""
-        values = self.graph.values
-        shapes = zip(self.op.inputs + self.op.outputs, self.operands + self.results, strict=True)
-        return sum(
-            self._bytes(name, shape)
-            for name, shape in shapes
-            if name in values and values[name].origin is not Origin.CONSTANT
-        )
-
     def result_bytes(self) -> int:
         """Bytes of all results."""
         return sum(self._bytes(n, s) for n, s in zip(self.op.outputs, self.results, strict=True))

@@ -1,13 +1,13 @@
-"""What calibration measures on one provider: the numbers behind every price, read from `profiles/<provider>.json`.
+"""What calibration finds for one provider: the numbers behind every price, in `profiles/<provider>.json`.
 
-Every price has one form: seconds with all data in the cache, plus bytes times the *excess* of a byte that is not.
+Every price has one form: seconds with all data in the cache, plus bytes times the *excess* of one that is not.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -33,7 +33,7 @@ class Constants:
     Attributes:
         threads: threads within an operator that the numbers hold for.
         dispatch_s: seconds to start one op, whatever it does.
-        excess_s: seconds that a byte costs on top of an op's in-cache price, by the bytes that the op touches.
+        excess_s: seconds that a byte costs on top of the in-cache price, by the bytes that the op touches.
         product_s: seconds for each of a matrix product's features (`products.features`), by kind of product.
         element_s: seconds for each element, by op type; "" stands for every other op.
         span_s: seconds for each contiguous stretch of an operand that is broadcast.
@@ -88,3 +88,27 @@ def to_constants(profile: Mapping[str, Any]) -> Constants:
         iteration={form: Overhead(*row) for form, row in numbers["iteration"].items()},
         load={form: Overhead(*row) for form, row in numbers["load"].items()},
     )
+
+
+def to_json(constants: Constants) -> dict[str, Any]:
+    """What `to_constants` reads, numbers to four significant figures."""
+    numbers: dict[str, Any] = asdict(constants)
+    excess = (numbers["excess_s"]["sizes"], [_figures(height) for height in numbers["excess_s"]["heights"]])
+    overheads = {
+        key: {form: list(row.values()) for form, row in numbers[key].items()} for key in ("iteration", "load")
+    }
+    scalars = {key: _figures(numbers[key]) for key in ("dispatch_s", "span_s", "move_s", "run_s")}
+    tables = {
+        "excess_s": excess,
+        "product_s": {kind: [_figures(rate) for rate in row] for kind, row in constants.product_s.items()},
+        "element_s": {type_: _figures(rate) for type_, rate in constants.element_s.items()},
+    }
+    return {
+        "provider": constants.provider,
+        "threads": constants.threads,
+        "constants": scalars | tables | overheads,
+    }
+
+
+def _figures(number: float) -> float:
+    return float(f"{number:.4g}")

@@ -114,27 +114,38 @@ def _products(points: Iterable[Point], constants: Constants) -> dict[str, tuple[
         assert found is not None
         rows.setdefault(found.kind, []).append(_row(found, call, constants))
         seconds.setdefault(found.kind, []).append(point.seconds - constants.dispatch_s)
-    return {
-        kind: tuple(map(float, non_negative(np.array(rows[kind], float), np.array(seconds[kind])))) for kind in rows
-    }
+    return {kind: _rates(np.array(rows[kind], float), np.array(seconds[kind])) for kind in rows}
+
+
+def _rates(rows: Rows, seconds: Rows) -> tuple[float, ...]:
+    """Rates of the features; a byte beyond the cache costs a product no more than it costs an elementwise op."""
+    rates = non_negative(rows, seconds)
+    if rates[-1] > 1:
+        rates = np.append(non_negative(rows[:, :-1], seconds, rows[:, -1]), 1.0)
+    return tuple(map(float, rates))
 
 
 def _row(found: Product, call: Call, constants: Constants) -> tuple[float, ...]:
-    touched = call.activation_bytes()
+    touched = call.touched_bytes()
     return (*products.features(found), touched * constants.excess_s(touched))
 
 
-def non_negative(rows: Rows, seconds: Rows) -> Rows:
-    """Coefficients >= 0 of least relative error: solve, drop what came out most negative, solve again."""
-    weighed = rows / seconds[:, None]
+def non_negative(rows: Rows, seconds: Rows, given: Rows | float = 0.0) -> Rows:
+    """Coefficients >= 0 of least relative error: solve, drop what came out most negative, solve again.
+
+    Args:
+        rows: one for each point, a column for each coefficient.
+        seconds: measured.
+        given: the part of them that is already explained.
+    """
+    weighed, target = rows / seconds[:, None], 1 - given / seconds
     scale = np.maximum(weighed.max(axis=0), 1e-300)
     kept = list(range(rows.shape[1]))
+    coefficients = np.zeros(rows.shape[1])
     while kept:
-        solved, *_ = np.linalg.lstsq(weighed[:, kept] / scale[kept], np.ones(len(seconds)), rcond=None)
+        solved, *_ = np.linalg.lstsq(weighed[:, kept] / scale[kept], target, rcond=None)
         if solved.min() >= 0:
+            coefficients[kept] = solved / scale[kept]
             break
         kept.pop(int(solved.argmin()))
-    coefficients = np.zeros(rows.shape[1])
-    if kept:
-        coefficients[kept] = solved / scale[kept]
     return coefficients

@@ -119,7 +119,7 @@ def product(find: Callable[[Call], Product | None]) -> Price:
 
     def price(call: Call, constants: Constants) -> float:
         found = find(call)
-        return other(call, constants) if found is None else multiply(found, call.activation_bytes(), constants)
+        return other(call, constants) if found is None else multiply(found, call.touched_bytes(), constants)
 
     return price
 

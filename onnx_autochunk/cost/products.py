@@ -15,6 +15,7 @@ from typing import NamedTuple
 from .call import Call
 
 LANES = 16  # columns that a kernel computes at once
+NEAR_ELEMENTS = 1 << 19  # right elements that stay in the second-level cache from call to call
 
 
 class Product(NamedTuple):
@@ -32,10 +33,16 @@ class Product(NamedTuple):
 
 
 def features(product: Product) -> tuple[int, ...]:
-    """What a product's seconds are proportional to: multiplications, right, result and left elements, and calls."""
+    """What a product's seconds are proportional to.
+
+    Multiplications; right elements, and once more those that come from beyond the second-level cache; result elements;
+    left elements; calls.
+    """
     _, batch, m, n, k, _ = product
     columns = -(-n // LANES) * LANES
-    return batch * m * columns * k, batch * k * columns, batch * m * columns, batch * m * k, batch
+    right = batch * k * columns
+    far = right if right > NEAR_ELEMENTS else 0
+    return right * m, right, far, batch * m * columns, batch * m * k, batch
 
 
 def matmul(call: Call) -> Product | None:

@@ -98,16 +98,27 @@ def make_planner(graph: Graph, options: Options, model: CostModel, forms: tuple[
         model: prices.
         forms: forms that regions may take.
     """
-    order = execution_order(graph)
+    timeline = _best_order(graph, options.provider)
+    order = timeline.order
     rules = Rules(graph, order)
-    # Without reuse: which dead buffers are kept for later values depends on what the plan leaves of them.
-    timeline = simulate(graph, order=order, provider=options.provider, reuse=False)
     setting = Setting(graph, order, rules, _excluded(graph, options))
     seconds = Seconds(graph, rules, model)
     search = Search(
         setting, timeline, lifetimes(graph, order), seconds, forms, options.max_chunks, options.provider
     )
     return Planner(graph, options, setting, timeline, seconds, tuple(candidates(search)))
+
+
+def _best_order(graph: Graph, provider: str) -> Timeline:
+    """The unchunked graph in ORT's order or in the file's, whichever holds less over the run.
+
+    ORT may run an op long before its only reader (Evoformer: the scores of a block before the pair stack that biases
+    them); a region that holds both brings them together again, which the file's order already does. Without reuse,
+    because which dead buffers are kept for later values depends on what the plan leaves of them.
+    """
+    orders = (execution_order(graph), tuple(range(len(graph.ops))))
+    timelines = (simulate(graph, order=order, provider=provider, reuse=False) for order in orders)
+    return min(timelines, key=lambda timeline: sum(timeline.live_bytes))
 
 
 def _excluded(graph: Graph, options: Options) -> frozenset[int]:

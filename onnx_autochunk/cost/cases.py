@@ -1,0 +1,88 @@
+"""The calls that calibration times: every kind of op, small and large, few rows and many, inside the cache and beyond."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .points import Point
+
+LONGEST = 1.3e9  # multiplications and additions of a product, but for the few that must exceed the cache
+ROWS = (8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
+LAYERS = ((768, 3072), (3072, 768), (768, 768), (128, 512), (128, 128))  # k, n of constant right operands
+HEADS = ((1, 64, 4096), (1, 4096, 64), (12, 64, 4096), (12, 4096, 64), (8, 16, 4096), (8, 4096, 16))  # batch, k, n
+UNARY = "Exp Erf Tanh Sigmoid Gelu Relu Sqrt Neg Sin Log Softplus".split()
+
+
+def cases() -> list[Point]:
+    """All points, not yet measured."""
+    groups = (_layers, _batches, _convolutions, _arithmetic, _functions, _normalizations, _moves)
+    return [point for group in groups for point in group()]
+
+
+def _layers() -> Iterable[Point]:
+    """Products with a weight."""
+    for k, n in LAYERS:
+        for m in ROWS:
+            if m * n * k * 2 <= LONGEST or (m, k, n) == (1024, 768, 3072):
+                yield Point("MatMul", ((m, k), (k, n)), (m, n), (1,))
+
+
+def _batches() -> Iterable[Point]:
+    """Products of two computed operands."""
+    for batch, k, n in HEADS:
+        for m in ROWS[:9]:
+            if batch * m * n * k * 2 <= LONGEST or (batch, m) == (12, 512):
+                yield _batch(batch, m, k, n)
+    yield from (_batch(batch, 256, k, n) for batch in (16, 128) for k, n in ((32, 256), (256, 32)))
+    yield from (_batch(batch, m, 256, 256) for batch, m in ((128, 8), (128, 32), (32, 256)))
+
+
+def _batch(batch: int, m: int, k: int, n: int) -> Point:
+    return Point("MatMul", ((batch, m, k), (batch, k, n)), (batch, m, n))
+
+
+def _convolutions() -> Iterable[Point]:
+    for channels, width, height in ((128, 64, 4), (128, 64, 16), (128, 64, 64), (256, 32, 4), (256, 32, 32)):
+        shape = (1, channels, height, width)
+        for window, group in ((3, 1), (1, 1), (3, channels)):
+            attributes = {"group": group, "pads": (window // 2,) * 4, "kernel_shape": (window,) * 2}
+            weights = (channels, channels // group, window, window)
+            yield Point("Conv", (shape, weights), shape, (1,), attributes)
+
+
+def _arithmetic() -> Iterable[Point]:
+    for power in range(15, 26):
+        yield Point("Add", ((1 << power,),) * 2, (1 << power,))
+    for rows, columns in ((8192, 128), (2048, 128), (16384, 32)):
+        yield Point("Add", ((rows, columns), (columns,)), (rows, columns), (1,))
+    for type_ in ("Pow", "Div"):
+        for rows in (1024, 4096):
+            yield Point(type_, ((rows, 256), ()), (rows, 256), (1,))
+
+
+def _functions() -> Iterable[Point]:
+    for type_ in UNARY:
+        for rows in (1024, 4096):
+            yield Point(type_, ((rows, 256),), (rows, 256))
+    for rows in (1024, 12288):
+        yield Point("Softmax", ((rows, 4096),), (rows, 4096))
+
+
+def _normalizations() -> Iterable[Point]:
+    for rows, columns in ((128, 768), (1024, 768), (8192, 128)):
+        weights = ((columns,), (columns,))
+        yield Point("LayerNormalization", ((rows, columns), *weights), (rows, columns), (1, 2))
+    for shape in ((64, 4096), (384, 4096), (4, 64, 4096), (4096, 256)):
+        yield Point("Softmax", (shape,), shape)
+    for size in (16384, 49152):
+        shape = (1, 32, size)
+        yield Point("InstanceNormalization", (shape, (32,), (32,)), shape, (1, 2))
+    for type_ in ("ReduceSum", "ReduceMean", "ReduceMax"):
+        yield Point(type_, ((1024, 768),), (1024, 1), (), {"keepdims": 1})
+
+
+def _moves() -> Iterable[Point]:
+    for shape in ((512, 768), (2048, 768), (4096, 256)):
+        yield Point("Transpose", (shape,), shape[::-1], (), {"perm": (1, 0)})
+    for rows, columns in ((4096, 16), (4096, 64), (512, 512), (1024, 1024), (16384, 64), (256, 16384)):
+        yield Point("Concat", ((rows, columns),) * 2, (rows, 2 * columns), (), {"axis": 1})
