@@ -7,7 +7,7 @@ regions, so a plan counts only by the simulation of the whole model that it give
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
@@ -41,7 +41,14 @@ class Trial:
 
 
 def carry_out(plan: Plan, loaded: Loaded, provider: str) -> Trial:
-    """Emit a plan and run the result on paper."""
+    """Emit a plan with and without frames, run both on paper, and keep the one that holds less."""
+    return min(
+        (_emitted(replace(plan, framed=framed), loaded, provider) for framed in (False, True)),
+        key=lambda trial: trial.predicted_peak_bytes,
+    )
+
+
+def _emitted(plan: Plan, loaded: Loaded, provider: str) -> Trial:
     model = weave(loaded, plan)
     return Trial(plan, model, simulate(derive(model).graph, provider=provider))
 

@@ -12,6 +12,7 @@ from ..graph.load import Loaded
 from ..options import Form, Options
 from ..plan.plan import Plan, PlannedRegion
 from .body import Weaving
+from .frame import frame, frameable
 from .opset import opset_obstacle, raise_opset
 from .scan import emit_scan
 from .scope import Names, Scope
@@ -32,9 +33,12 @@ def weave(loaded: Loaded, plan: Plan) -> ir.Model:
     model = loaded.model.clone()
     weaving = _weaving(loaded, model)
     names = Names(_taken(model))
-    for planned in plan.regions:
-        _replace(weaving, planned, Scope(f"chunk/{planned.name}", names))
+    added = [_replace(weaving, planned, Scope(f"chunk/{planned.name}", names)) for planned in plan.regions]
     model.graph.sort()
+    if plan.framed:
+        for planned, nodes in zip(plan.regions, added, strict=True):
+            _frame(weaving, planned, nodes, Scope(f"frame/{planned.name}", names))
+        model.graph.sort()
     if any(planned.form is Form.SWEEP for planned in plan.regions):
         raise_opset(model, SWEEP_OPSET)
     model.metadata_props[METADATA] = json.dumps(describe(plan), sort_keys=True)
@@ -89,7 +93,8 @@ def _taken(model: ir.Model) -> set[str]:
     return {name for name in names if name}
 
 
-def _replace(weaving: Weaving, planned: PlannedRegion, scope: Scope) -> None:
+def _replace(weaving: Weaving, planned: PlannedRegion, scope: Scope) -> list[ir.Node]:
+    """Write a region and take the old ops out; the new nodes."""
     graph = weaving.model.graph
     outputs = _EMIT[planned.form](weaving, scope, planned)
     anchor = weaving.nodes[planned.region.ops[-1]]
@@ -100,6 +105,18 @@ def _replace(weaving: Weaving, planned: PlannedRegion, scope: Scope) -> None:
         _hand_over(weaving, name, new)
     gone = [weaving.nodes[i] for i in reversed(planned.region.ops) if i not in planned.region.recomputed]
     graph.remove(gone, safe=True)
+    return scope.nodes
+
+
+def _frame(weaving: Weaving, planned: PlannedRegion, added: list[ir.Node], scope: Scope) -> None:
+    graph = weaving.model.graph
+    members = {*added, *(weaving.nodes[index] for index in planned.alongside)}
+    nodes = frameable([node for node in graph if node in members])
+    if added[-1] not in nodes:
+        return
+    frame(graph, nodes, scope)
+    for constant in scope.constants.values():
+        graph.register_initializer(constant)
 
 
 def _hand_over(weaving: Weaving, name: str, new: ir.Value) -> None:

@@ -15,6 +15,7 @@ class PlannedRegion:
 
     Attributes:
         name: unique, used in node names: `chunk/<name>/<node>`.
+        alongside: ops that run once between the end of the region before and the end of this one.
         peak_before_bytes: predicted peak of the interval unchunked.
         peak_after_bytes: predicted peak of the interval chunked.
     """
@@ -23,6 +24,7 @@ class PlannedRegion:
     region: Region
     form: Form
     chunking: Chunking
+    alongside: tuple[int, ...]
     peak_before_bytes: int
     peak_after_bytes: int
 
@@ -35,9 +37,11 @@ class Plan:
         budget_bytes: the budget that the selection was made for.
         predicted_slowdown: time of the result over the original's, by the cost model.
         load_seconds: extra time to load, by the cost model.
+        framed: whether each region is put into a frame with the ops alongside it (`emit.frame`).
     """
 
     regions: tuple[PlannedRegion, ...]
     budget_bytes: int
     predicted_slowdown: float
     load_seconds: float
+    framed: bool = False

@@ -78,15 +78,21 @@ class Planner:
         return self._plan(min(usable, key=lambda s: (s.budget_bytes, s.extra_seconds))) if usable else None
 
     def _plan(self, selection: Selection) -> Plan:
-        regions = tuple(self._region(number, choice) for number, choice in enumerate(selection.choices))
+        after = (0, *(choice.candidate.end + 1 for choice in selection.choices))
+        regions = tuple(
+            self._region(number, start, choice)
+            for number, (start, choice) in enumerate(zip(after, selection.choices, strict=False))
+        )
         slowdown = 1 + selection.extra_seconds / max(self.baseline_seconds, 1e-9)
         return Plan(regions, selection.budget_bytes, slowdown, selection.load_seconds)
 
-    def _region(self, number: int, choice: Choice) -> PlannedRegion:
+    def _region(self, number: int, start: int, choice: Choice) -> PlannedRegion:
         region, option = materialise(choice.candidate, self.setting), choice.option
         before = max(self.timeline.live_bytes[region.start : region.end + 1])
         name = f"{number:03d}_{_readable(region.outputs[-1].value)}"
-        return PlannedRegion(name, region, option.form, option.chunking, before, option.peak_bytes)
+        inside = set(region.ops) - region.recomputed
+        alongside = tuple(index for index in self.timeline.order[start : region.end + 1] if index not in inside)
+        return PlannedRegion(name, region, option.form, option.chunking, alongside, before, option.peak_bytes)
 
 
 def make_planner(graph: Graph, options: Options, model: CostModel, forms: tuple[Form, ...]) -> Planner:

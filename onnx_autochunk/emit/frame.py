@@ -1,0 +1,109 @@
+"""Put a stretch of the model into a frame: a Scan of one iteration, whose body has memory of its own.
+
+ORT keeps a dead buffer for any later value of the same shape, so a model of equal layers holds, all the time, as many
+buffers of each shape as any one moment needs. A body is planned by itself and gives everything back when it ends:
+
+    LayerNorm -> k, v -> Scan(chunks) -> x'      becomes      Scan(once){LayerNorm -> k, v -> Scan(chunks)} -> x'
+
+Measured on a ViT of 4 layers: 138 MiB without frames, 77 MiB with. Weights are captured and packed once; a frame costs
+microseconds and no time to load. Source: onnxruntime/core/framework/allocation_planner.cc, FindReusableTensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import onnx_ir as ir
+
+from .scope import Scope
+
+# ORT's blocked convolutions on CPU need their weights in the graph they run in (ORT: NchwcTransformer).
+UNFRAMED = frozenset({"Conv", "ConvTranspose", "FusedConv"})
+VIEWS = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity"})
+
+
+def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> None:
+    """Move `nodes` into a frame.
+
+    Args:
+        graph: the model's graph; sort it afterwards.
+        nodes: a stretch of a topological order, so that no path leaves it and comes back.
+        scope: where new names and constants come from.
+    """
+    inside = set(_with_bodies(nodes))
+    results = [value for node in nodes for value in node.outputs if _leaves(value, inside)]
+    if any(value.shape is None or value.is_graph_output() for value in results):
+        return  # a frame's result is viewed in its own shape, which ORT copies for an output of the model
+    written = list(dict.fromkeys(_source(value, inside) for value in results))
+    outer = [scope.value(f"{value.name}/framed", value.dtype, (1, *_shape(value))) for value in written]
+    _hand_over(results, dict(zip(map(id, written), outer, strict=True)), inside, scope)
+    body = Scope(f"{scope.prefix}/body", scope.names)
+    once, seen = scope.constant([[0]]), body.value("once", ir.DataType.INT64, (1,))
+    place = _after(nodes)
+    graph.remove(nodes)
+    inner = ir.Graph([seen], written, nodes=nodes, name=body.prefix)
+    attributes = [ir.AttrGraph("body", inner), ir.AttrInt64("num_scan_inputs", 1)]
+    name = scope.names.fresh(f"{scope.prefix}/Scan")
+    scan = ir.Node("", "Scan", [once], attributes, outputs=outer, name=name)
+    if place is None:
+        graph.extend([scan, *scope.nodes])
+    else:
+        graph.insert_before(place, [scan, *scope.nodes])
+
+
+def frameable(nodes: Sequence[ir.Node]) -> Sequence[ir.Node]:
+    """The end of a stretch that may be framed: what comes after the last op that must stay outside."""
+    barred = (at for at, node in enumerate(nodes) if node.op_type in UNFRAMED)
+    return nodes[max(barred, default=-1) + 1 :]
+
+
+def _with_bodies(nodes: Iterable[ir.Node]) -> Iterator[ir.Node]:
+    for node in nodes:
+        yield node
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.GRAPH:
+                yield from _with_bodies(attribute.as_graph())
+
+
+def _leaves(value: ir.Value, inside: set[ir.Node]) -> bool:
+    return value.is_graph_output() or any(user not in inside for user, _ in value.uses())
+
+
+def _source(value: ir.Value, inside: set[ir.Node]) -> ir.Value:
+    """What a result is a view of, within the frame: that is written in place, where a view would be copied."""
+    producer = value.producer()
+    while producer is not None and producer.op_type in VIEWS and producer.inputs[0] is not None:
+        viewed = producer.inputs[0]
+        if viewed.producer() not in inside or viewed.shape is None:
+            break
+        value, producer = viewed, viewed.producer()
+    return value
+
+
+def _shape(value: ir.Value) -> tuple[int, ...]:
+    return tuple(int(dim) for dim in value.shape or ())
+
+
+def _hand_over(
+    results: Sequence[ir.Value], outer: Mapping[int, ir.Value], inside: set[ir.Node], scope: Scope
+) -> None:
+    """Let readers outside the frame read its outputs, in the results' own shapes and under their names."""
+    for value in results:
+        name = str(value.name)
+        viewed = scope.reshape(outer[id(_source(value, inside))], _shape(value), name)
+        for user, index in tuple(value.uses()):
+            if user not in inside and user not in scope.nodes:
+                user.replace_input_with(index, viewed)
+        value.name, viewed.name = viewed.name, name
+
+
+def _after(nodes: Sequence[ir.Node]) -> ir.Node | None:
+    """The node of the graph that follows the last of `nodes` and is none of them."""
+    own, graph = set(nodes), nodes[-1].graph
+    assert graph is not None, "nodes are framed where they are"
+    following = False
+    for node in graph:
+        if following and node not in own:
+            return node
+        following = following or node is nodes[-1]
+    return None
