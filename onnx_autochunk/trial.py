@@ -14,7 +14,7 @@ import onnx_ir as ir
 from .emit.weave import weave
 from .graph.load import Loaded, derive
 from .memory.lifetime import Timeline, simulate
-from .plan.plan import Plan
+from .plan.plan import Frames, Plan
 from .plan.planner import Planner
 from .verify.compare import Comparison
 from .verify.measure import PeakMeasurement, TimeMeasurement
@@ -41,11 +41,9 @@ class Trial:
 
 
 def carry_out(plan: Plan, loaded: Loaded, provider: str) -> Trial:
-    """Emit a plan with and without frames, run both on paper, and keep the one that holds less."""
-    return min(
-        (_emitted(replace(plan, framed=framed), loaded, provider) for framed in (False, True)),
-        key=lambda trial: trial.predicted_peak_bytes,
-    )
+    """Emit a plan in every way of framing it, run each on paper, and keep the one that holds least."""
+    trials = [_emitted(replace(plan, frames=frames), loaded, provider) for frames in Frames]
+    return min(trials, key=lambda trial: trial.predicted_peak_bytes)
 
 
 def _emitted(plan: Plan, loaded: Loaded, provider: str) -> Trial:

@@ -24,7 +24,7 @@ from onnx import helper
 
 from onnx_autochunk.cost.cases import cases
 from onnx_autochunk.cost.constants import SCHEMA, Constants, Overhead, to_json
-from onnx_autochunk.cost.fit import fit
+from onnx_autochunk.cost.fit import FINDERS, fit
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.cost.points import OPSET, Point
 from onnx_autochunk.cost.points import to_json as point_to_json
@@ -38,6 +38,8 @@ PROFILES = Path(__file__).parents[1] / "onnx_autochunk" / "cost" / "profiles"
 BURST_S = 0.004
 LONG_S = 0.005  # long enough for every thread to get its part of a call, whatever else is running
 HELPED_S = 0.2
+EVICTED_BYTES = 48 << 20
+FEW_ROWS = 512  # beyond them reading the right operand does not show
 LAYERS = "abcdefgh"  # weights of the body that is loaded many times
 WIDTH = 64  # elements of the values in bodies that measure overhead alone
 SQUARE = 2.0  # a constant scalar: Pow has a kernel for it, and it is the usual exponent
@@ -67,7 +69,7 @@ def calibrate(folder: Path, threads: int, limit_s: float) -> tuple[list[Point], 
     dispatch_s = (long - short) / 200
     speedups = _speedups(todo, found, folder, threads)
     points = [
-        replace(point, seconds=_figures(dispatch_s + max(0.0, seconds - empty) / speedups[point.type]))
+        replace(point, seconds=_figures(max(0.0, seconds - empty) / speedups[point.type] / repeats(point)))
         for point, seconds in zip(todo, found, strict=True)
     ]
     constants = fit(
@@ -148,12 +150,25 @@ def _opening_once(path: Path) -> float:
 
 
 def point_model(point: Point) -> onnx.ModelProto:
-    """A model of this one op."""
-    names = [f"x{index}" for index in range(len(point.operands))]
-    node = helper.make_node(point.type, names, ["y"], **dict(point.attributes))
-    shapes = dict(zip(names, point.operands, strict=True))
-    weights = {names[index]: _numbers(point.operands[index]) for index in point.constants}
-    return _model([node], {n: s for n, s in shapes.items() if n not in weights}, {"y": point.result}, weights)
+    """A model of this op, several times with operands of its own where calls do not find them in the cache."""
+    nodes, inputs, outputs, weights = [], {}, {}, {}
+    for copy in range(repeats(point)):
+        names = [f"x{index}_{copy if index else 0}" for index in range(len(point.operands))]
+        nodes.append(helper.make_node(point.type, names, [f"y{copy}"], **dict(point.attributes)))
+        outputs[f"y{copy}"] = point.result
+        for index, name in enumerate(names):
+            if index in point.constants:
+                weights[name] = _numbers(point.operands[index])
+            else:
+                inputs[name] = point.operands[index]
+    return _model(nodes, inputs, outputs, weights)
+
+
+def repeats(point: Point) -> int:
+    """As many calls as it takes until right operands beyond the second-level cache have left the next one too."""
+    found = FINDERS[point.type](point.call()) if point.type in FINDERS else None
+    nbytes = 4 * found.right if found is not None and found.is_far else 0
+    return -(-EVICTED_BYTES // nbytes) if nbytes and found.m <= FEW_ROWS else 1
 
 
 def _chain(length: int) -> list[onnx.NodeProto]:

@@ -10,6 +10,8 @@ LONGEST = 1.3e9  # multiplications and additions of a product, but for the few t
 ROWS = (8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
 LAYERS = ((768, 3072), (3072, 768), (768, 768), (128, 512), (128, 128))  # k, n of constant right operands
 HEADS = ((1, 64, 4096), (1, 4096, 64), (12, 64, 4096), (12, 4096, 64), (8, 16, 4096), (8, 4096, 16))  # batch, k, n
+WIDE = ((4096, 768, 3072), (4096, 3072, 768), (16384, 128, 512))  # m, k, n
+TALL = ((12, 512), (12, 1024))  # batch, m
 UNARY = "Exp Erf Tanh Sigmoid Gelu Relu Sqrt Neg Sin Log Softplus".split()
 
 
@@ -23,7 +25,7 @@ def _layers() -> Iterable[Point]:
     """Products with a weight."""
     for k, n in LAYERS:
         for m in ROWS:
-            if m * n * k * 2 <= LONGEST or (m, k, n) == (1024, 768, 3072):
+            if m * n * k * 2 <= LONGEST or (m, k, n) in WIDE:
                 yield Point("MatMul", ((m, k), (k, n)), (m, n), (1,))
 
 
@@ -31,7 +33,7 @@ def _batches() -> Iterable[Point]:
     """Products of two computed operands."""
     for batch, k, n in HEADS:
         for m in ROWS[:9]:
-            if batch * m * n * k * 2 <= LONGEST or (batch, m) == (12, 512):
+            if batch * m * n * k * 2 <= LONGEST or (batch, m) in TALL:
                 yield _batch(batch, m, k, n)
     yield from (_batch(batch, 256, k, n) for batch in (16, 128) for k, n in ((32, 256), (256, 32)))
     yield from (_batch(batch, m, 256, 256) for batch, m in ((128, 8), (128, 32), (32, 256)))

@@ -31,6 +31,7 @@ FINDERS = {
     "Conv": products.conv,
 }
 COPIES = ("Slice", "Concat")
+FETCHES = 8.0  # of a byte beyond the cache, at most: a product reads panels of its operands again and again
 CACHED_BYTES = 16 << 20  # below this the elementwise points tell the price of an element, above it the excess
 
 
@@ -118,10 +119,10 @@ def _products(points: Iterable[Point], constants: Constants) -> dict[str, tuple[
 
 
 def _rates(rows: Rows, seconds: Rows) -> tuple[float, ...]:
-    """Rates of the features; a byte beyond the cache costs a product no more than it costs an elementwise op."""
+    """Rates of the features, of which the last says how often a byte is fetched, within reason."""
     rates = non_negative(rows, seconds)
-    if rates[-1] > 1:
-        rates = np.append(non_negative(rows[:, :-1], seconds, rows[:, -1]), 1.0)
+    if rates[-1] > FETCHES:
+        rates = np.append(non_negative(rows[:, :-1], seconds, FETCHES * rows[:, -1]), FETCHES)
     return tuple(map(float, rates))
 
 

@@ -31,18 +31,31 @@ class Product(NamedTuple):
     k: int
     moved: int = 0
 
+    @property
+    def columns(self) -> int:
+        """Columns that are computed: whole registers."""
+        return -(-self.n // LANES) * LANES
+
+    @property
+    def right(self) -> int:
+        """Elements of all right operands."""
+        return self.batch * self.k * self.columns
+
+    @property
+    def is_far(self) -> bool:
+        """True when right operands come from beyond the second-level cache."""
+        return self.right > NEAR_ELEMENTS
+
 
 def features(product: Product) -> tuple[int, ...]:
     """What a product's seconds are proportional to.
 
-    Multiplications; right elements, and once more those that come from beyond the second-level cache; result elements;
+    Multiplications; right elements, and once more those that are far; result elements;
     left elements; calls.
     """
-    _, batch, m, n, k, _ = product
-    columns = -(-n // LANES) * LANES
-    right = batch * k * columns
-    far = right if right > NEAR_ELEMENTS else 0
-    return right * m, right, far, batch * m * columns, batch * m * k, batch
+    _, batch, m, _, k, _ = product
+    right = product.right
+    return right * m, right, right * product.is_far, batch * m * product.columns, batch * m * k, batch
 
 
 def matmul(call: Call) -> Product | None:

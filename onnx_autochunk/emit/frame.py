@@ -22,8 +22,8 @@ UNFRAMED = frozenset({"Conv", "ConvTranspose", "FusedConv"})
 VIEWS = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity"})
 
 
-def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> None:
-    """Move `nodes` into a frame.
+def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.Node]:
+    """Move `nodes` into a frame; the nodes that stand in their place, none when they cannot be framed.
 
     Args:
         graph: the model's graph; sort it afterwards.
@@ -33,7 +33,7 @@ def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> None:
     inside = set(_with_bodies(nodes))
     results = [value for node in nodes for value in node.outputs if _leaves(value, inside)]
     if any(value.shape is None or value.is_graph_output() for value in results):
-        return  # a frame's result is viewed in its own shape, which ORT copies for an output of the model
+        return []  # a frame's result is viewed in its own shape, which ORT copies for an output of the model
     written = list(dict.fromkeys(_source(value, inside) for value in results))
     outer = [scope.value(f"{value.name}/framed", value.dtype, (1, *_shape(value))) for value in written]
     _hand_over(results, dict(zip(map(id, written), outer, strict=True)), inside, scope)
@@ -45,10 +45,12 @@ def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> None:
     attributes = [ir.AttrGraph("body", inner), ir.AttrInt64("num_scan_inputs", 1)]
     name = scope.names.fresh(f"{scope.prefix}/Scan")
     scan = ir.Node("", "Scan", [once], attributes, outputs=outer, name=name)
+    stand_in = [scan, *scope.nodes]
     if place is None:
-        graph.extend([scan, *scope.nodes])
+        graph.extend(stand_in)
     else:
-        graph.insert_before(place, [scan, *scope.nodes])
+        graph.insert_before(place, stand_in)
+    return stand_in
 
 
 def frameable(nodes: Sequence[ir.Node]) -> Sequence[ir.Node]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import onnx_ir as ir
 
 from ..errors import UsageError
 from ..graph.load import Loaded
 from ..options import Form, Options
-from ..plan.plan import Plan, PlannedRegion
+from ..plan.plan import Frames, Plan, PlannedRegion
 from .body import Weaving
 from .frame import frame, frameable
 from .opset import opset_obstacle, raise_opset
@@ -35,10 +35,7 @@ def weave(loaded: Loaded, plan: Plan) -> ir.Model:
     names = Names(_taken(model))
     added = [_replace(weaving, planned, Scope(f"chunk/{planned.name}", names)) for planned in plan.regions]
     model.graph.sort()
-    if plan.framed:
-        for planned, nodes in zip(plan.regions, added, strict=True):
-            _frame(weaving, planned, nodes, Scope(f"frame/{planned.name}", names))
-        model.graph.sort()
+    _frame(weaving, plan, {p.name: nodes for p, nodes in zip(plan.regions, added, strict=True)}, names)
     if any(planned.form is Form.SWEEP for planned in plan.regions):
         raise_opset(model, SWEEP_OPSET)
     model.metadata_props[METADATA] = json.dumps(describe(plan), sort_keys=True)
@@ -108,15 +105,34 @@ def _replace(weaving: Weaving, planned: PlannedRegion, scope: Scope) -> list[ir.
     return scope.nodes
 
 
-def _frame(weaving: Weaving, planned: PlannedRegion, added: list[ir.Node], scope: Scope) -> None:
-    graph = weaving.model.graph
-    members = {*added, *(weaving.nodes[index] for index in planned.alongside)}
-    nodes = frameable([node for node in graph if node in members])
-    if added[-1] not in nodes:
-        return
-    frame(graph, nodes, scope)
+def _frame(weaving: Weaving, plan: Plan, added: Mapping[str, list[ir.Node]], names: Names) -> None:
+    """Put regions, groups of them, or both into frames."""
+    members = {
+        planned.name: [*added[planned.name], *(weaving.nodes[index] for index in planned.alongside)]
+        for planned in plan.regions
+    }
+    if plan.frames in (Frames.REGIONS, Frames.NESTED):
+        for name, nodes in members.items():
+            members[name] = _framed(weaving, nodes, Scope(f"frame/{name}", names))
+        weaving.model.graph.sort()
+    if plan.frames in (Frames.GROUPS, Frames.NESTED):
+        for group in plan.groups:
+            if plan.frames is Frames.GROUPS or len(group) > 1:
+                nodes = [node for planned in group for node in members[planned.name]]
+                _framed(weaving, nodes, Scope(f"frame/{group[0].name}_group", names))
+        weaving.model.graph.sort()
+
+
+def _framed(weaving: Weaving, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.Node]:
+    """Frame what can be framed of a stretch; the nodes that then stand for it."""
+    members, graph = set(nodes), weaving.model.graph
+    stretch = frameable([node for node in graph if node in members])
+    if not stretch or not any(node.op_type == "Scan" for node in stretch):
+        return list(nodes)
+    stand_in = frame(graph, stretch, scope)
     for constant in scope.constants.values():
         graph.register_initializer(constant)
+    return [*(members - set(stretch)), *stand_in] if stand_in else list(nodes)
 
 
 def _hand_over(weaving: Weaving, name: str, new: ir.Value) -> None:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from ..options import Form
 from .chunking import Chunking
 from .region import Region
+
+
+class Frames(enum.Enum):
+    """What is put into frames (`emit.frame`): bodies that run once, with memory of their own."""
+
+    NONE = "none"
+    REGIONS = "regions"  # each region with the ops alongside it
+    GROUPS = "groups"  # regions between two places where little crosses, together
+    NESTED = "nested"  # both, one inside the other
 
 
 @dataclass(frozen=True)
@@ -16,6 +26,7 @@ class PlannedRegion:
     Attributes:
         name: unique, used in node names: `chunk/<name>/<node>`.
         alongside: ops that run once between the end of the region before and the end of this one.
+        crossing_bytes: what is held after the end of this region.
         peak_before_bytes: predicted peak of the interval unchunked.
         peak_after_bytes: predicted peak of the interval chunked.
     """
@@ -25,6 +36,7 @@ class PlannedRegion:
     form: Form
     chunking: Chunking
     alongside: tuple[int, ...]
+    crossing_bytes: int
     peak_before_bytes: int
     peak_after_bytes: int
 
@@ -37,11 +49,22 @@ class Plan:
         budget_bytes: the budget that the selection was made for.
         predicted_slowdown: time of the result over the original's, by the cost model.
         load_seconds: extra time to load, by the cost model.
-        framed: whether each region is put into a frame with the ops alongside it (`emit.frame`).
+        frames: what is put into frames.
     """
 
     regions: tuple[PlannedRegion, ...]
     budget_bytes: int
     predicted_slowdown: float
     load_seconds: float
-    framed: bool = False
+    frames: Frames = Frames.NONE
+
+    @property
+    def groups(self) -> tuple[tuple[PlannedRegion, ...], ...]:
+        """Regions between two ends at which no more is held than at the ends before and after."""
+        crossing = [region.crossing_bytes for region in self.regions]
+        found: list[list[PlannedRegion]] = [[]]
+        for at, region in enumerate(self.regions):
+            found[-1].append(region)
+            if crossing[at] <= min(crossing[max(at - 1, 0)], crossing[min(at + 1, len(crossing) - 1)]):
+                found.append([])
+        return tuple(tuple(group) for group in found if group)

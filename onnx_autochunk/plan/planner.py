@@ -17,7 +17,7 @@ from ..memory.order import execution_order
 from ..options import Form, Options
 from .candidates import Candidate, Search, candidates, materialise
 from .grow import Setting
-from .lifetimes import lifetimes
+from .lifetimes import Lifetimes, lifetimes
 from .plan import Plan, PlannedRegion
 from .rules import Rules
 from .seconds import Seconds
@@ -39,6 +39,7 @@ class Planner:
     options: Options
     setting: Setting
     timeline: Timeline
+    lifetimes: Lifetimes
     seconds: Seconds
     candidates: Sequence[Candidate]
 
@@ -92,7 +93,10 @@ class Planner:
         name = f"{number:03d}_{_readable(region.outputs[-1].value)}"
         inside = set(region.ops) - region.recomputed
         alongside = tuple(index for index in self.timeline.order[start : region.end + 1] if index not in inside)
-        return PlannedRegion(name, region, option.form, option.chunking, alongside, before, option.peak_bytes)
+        crossing = self.lifetimes.crossing_bytes[region.end + 1]
+        return PlannedRegion(
+            name, region, option.form, option.chunking, alongside, crossing, before, option.peak_bytes
+        )
 
 
 def make_planner(graph: Graph, options: Options, model: CostModel, forms: tuple[Form, ...]) -> Planner:
@@ -109,10 +113,9 @@ def make_planner(graph: Graph, options: Options, model: CostModel, forms: tuple[
     rules = Rules(graph, order)
     setting = Setting(graph, order, rules, _excluded(graph, options))
     seconds = Seconds(graph, rules, model)
-    search = Search(
-        setting, timeline, lifetimes(graph, order), seconds, forms, options.max_chunks, options.provider
-    )
-    return Planner(graph, options, setting, timeline, seconds, tuple(candidates(search)))
+    around = lifetimes(graph, order)
+    search = Search(setting, timeline, around, seconds, forms, options.max_chunks, options.provider)
+    return Planner(graph, options, setting, timeline, around, seconds, tuple(candidates(search)))
 
 
 def _best_order(graph: Graph, provider: str) -> Timeline:
