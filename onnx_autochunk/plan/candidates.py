@@ -66,6 +66,7 @@ class Search:
     """Everything the search reads.
 
     Attributes:
+        borders: steps at which an interval may start, or before which it may end.
         forms: forms that regions may take.
         max_chunks: most chunks of a region; None sets no limit.
     """
@@ -74,14 +75,10 @@ class Search:
     timeline: Timeline
     lifetimes: Lifetimes
     seconds: Seconds
+    borders: frozenset[int]
     forms: tuple[Form, ...]
     max_chunks: int | None = None
     provider: str = "cpu"
-
-    def is_border(self, step: int) -> bool:
-        """True when a region may start at `step` or end before it: neither neighbour is a cheaper place to cut."""
-        crossing = self.lifetimes.crossing_bytes
-        return crossing[step] <= min(crossing[max(step - 1, 0)], crossing[min(step + 1, len(crossing) - 1)])
 
 
 @dataclass(slots=True)
@@ -120,13 +117,13 @@ def _explore(search: Search, end: int) -> tuple[int, tuple[Candidate, ...]]:
     setting = search.setting
     op = setting.graph.ops[setting.order[end]]
     reach, found = 0, []
-    if not op.outputs or not op.outputs[0] or not search.is_border(end + 1):
+    if not op.outputs or not op.outputs[0] or end + 1 not in search.borders:
         return 0, ()
     for seed in positions(setting.rules[op.index], result=0):
         lowest = end
-        for region in grow(setting, end, seed):
+        for region in grow(setting, end, seed, search.borders):
             lowest = region.start
-            if search.is_border(region.start) and (options := _options(search, region)):
+            if options := _options(search, region):
                 found.append(Candidate(region, 0, options))
         reach = max(reach, end - lowest)
     return reach + 1, tuple(found)

@@ -9,13 +9,13 @@ results has been decided before it:
     3. They want different slices, or the rule refuses: it is hoisted, and its result is a sliced input.
     4. Nobody in the region reads it: it stays outside, before the loop or, when it reads the region's results, after.
 
-Every step at which an op joins is a candidate. `x -> LayerNorm -> (q, k, v) -> attention -> + x`, cut along the queries:
+Every border at which an op has joined since the last one gives a candidate. `x -> LayerNorm -> (q, k, v) -> attention -> + x`, cut along the queries:
 k and v are needed whole, so they and their LayerNorm are hoisted; q's projection joins, with the LayerNorm recomputed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..axes import Mark, Position, Refusal, Step, carry
@@ -51,19 +51,28 @@ class _Growth:
     steps: dict[int, Step] = field(default_factory=dict)
 
 
-def grow(setting: Setting, end: int, seed: Position) -> Iterator[Region]:
-    """Candidate regions that end at step `end` with the flow `seed` in that op's first result, shortest first."""
+def grow(setting: Setting, end: int, seed: Position, borders: Container[int]) -> Iterator[Region]:
+    """Candidate regions with the flow `seed` in the first result of the op at step `end`, shortest first.
+
+    Args:
+        setting: the graph and what is known of it.
+        end: last step of the interval.
+        seed: the flow in that op's first result.
+        borders: steps at which intervals may start.
+    """
     growth = _Growth(setting, end)
     last = setting.graph.ops[setting.order[end]]
     if last.index in setting.excluded or not _join(growth, last, last.outputs[0], seed):
         return
-    yield from _snapshots(growth, end)
-    for step in range(end - 1, -1, -1):
-        if not _open(growth, step):
-            return
-        op = setting.graph.ops[setting.order[step]]
-        if _decide(growth, op):
+    fresh = True
+    for step in range(end, -1, -1):
+        if step < end:
+            fresh |= _decide(growth, setting.graph.ops[setting.order[step]])
+        if fresh and step in borders:
             yield from _snapshots(growth, step)
+            fresh = False
+        if not fresh and not _open(growth, step - 1):
+            return
 
 
 def _decide(growth: _Growth, op: Op) -> bool:

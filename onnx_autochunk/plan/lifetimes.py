@@ -25,6 +25,20 @@ class Lifetimes:
     last: Mapping[str, int]
     crossing_bytes: tuple[int, ...]
 
+    def valleys(self) -> frozenset[int]:
+        """Steps in front of which no more is held than on either side, flat stretches seen as one."""
+        crossing, found, at = self.crossing_bytes, set(), 0
+        while at < len(crossing):
+            end = at
+            while end + 1 < len(crossing) and crossing[end + 1] == crossing[at]:
+                end += 1
+            before = crossing[at - 1] if at else crossing[at] + 1
+            after = crossing[end + 1] if end + 1 < len(crossing) else crossing[at] + 1
+            if crossing[at] < min(before, after):
+                found.update(range(at, end + 1))
+            at = end + 1
+        return frozenset(found)
+
     def last_read(self, name: str) -> int:
         """The step after which nobody reads the value's buffer."""
         return self.last.get(self.buffer.get(name, name), -1)

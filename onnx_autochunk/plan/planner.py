@@ -114,7 +114,7 @@ def make_planner(graph: Graph, options: Options, model: CostModel, forms: tuple[
     setting = Setting(graph, order, rules, _excluded(graph, options))
     seconds = Seconds(graph, rules, model)
     around = lifetimes(graph, order)
-    search = Search(setting, timeline, around, seconds, forms, options.max_chunks, options.provider)
+    search = Search(setting, timeline, around, seconds, around.valleys(), forms, options.max_chunks, options.provider)
     return Planner(graph, options, setting, timeline, around, seconds, tuple(candidates(search)))
 
 
