@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP)
 	mkdir -p build
-	$(BIN)/python -m models gpt2 build/gpt2.onnx --layers 4 --tokens 4096
+	$(BIN)/python -m models gpt2 build/gpt2.onnx --layers 2 --tokens 4096
 	$(BIN)/python -m onnx_autochunk build/gpt2.onnx build/gpt2-chunked.onnx
 
 test: $(STAMP)

@@ -9,6 +9,8 @@ from .plan.planner import Planner
 from .trial import Trial, fastest_within, smallest_within
 
 SAFETY = 0.99  # share of the next goal that is aimed at after a miss
+SLACK = 0.02  # of the time ratio: closer than this to the limit is close enough
+GAIN = 0.97  # of the peak: less of a gain is not worth measuring another plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +47,29 @@ class Goal:
         """True when the measurements keep the limit."""
         return self._excess(trial) <= 0
 
-    def better(self, best: Trial | None, trial: Trial) -> Trial:
-        """The trial that keeps the limit, or comes closer to it."""
-        return trial if best is None or self._excess(trial) < self._excess(best) else best
+    def reached(self, trial: Trial) -> bool:
+        """True when the limit is kept and planning closer to it would gain little."""
+        return self.met(trial) and (self.slowdown is None or self._excess(trial) > -SLACK)
 
-    def tightened(self, trial: Trial) -> Goal:
-        """The goal with the aim moved by what the trial missed."""
+    def better(self, best: Trial | None, trial: Trial) -> Trial:
+        """The trial that keeps the limit or comes closer to it; of two that keep it, the one that holds less."""
+        return trial if best is None or self._rank(trial) < self._rank(best) else best
+
+    def worth_trying(self, best: Trial | None, trial: Trial) -> bool:
+        """True unless the best trial keeps the limit already and this one promises no less memory."""
+        return best is None or not self.met(best) or trial.predicted_peak_bytes < GAIN * best.predicted_peak_bytes
+
+    def moved(self, trial: Trial) -> Goal:
+        """The goal with the aim moved by what the trial missed, or left."""
         if self.budget_bytes is not None:
             assert trial.peak is not None
             return replace(self, aim=self.aim * SAFETY * self.budget_bytes / trial.peak.activation_peak_bytes)
-        return replace(self, aim=self.aim - self._excess(trial) - (1 - SAFETY))
+        excess = self._excess(trial)
+        return replace(self, aim=self.aim - excess - (1 - SAFETY if excess > 0 else 0))
+
+    def _rank(self, trial: Trial) -> tuple[float, int]:
+        measured = trial.peak.activation_peak_bytes if trial.peak is not None else trial.predicted_peak_bytes
+        return max(self._excess(trial), 0.0), measured
 
     def _excess(self, trial: Trial) -> float:
         """By how much a measured trial misses the limit, in bytes or as a ratio; not above 0 when it keeps it."""

@@ -23,7 +23,7 @@ from .graph.load import Loaded, Source, load
 from .graph.save import save, weights_bytes
 from .memory.lifetime import Timeline, simulate
 from .options import Options
-from .plan.plan import Plan
+from .plan.plan import Plan, PlannedRegion
 from .plan.planner import Planner, make_planner
 from .report.build import (
     budget_message,
@@ -162,22 +162,24 @@ def _goal(options: Options, baseline_bytes: int) -> Goal:
 def _closed_loop(
     this: _Run, goal: Goal, planner: Planner, loaded: Loaded, bench: Bench
 ) -> tuple[Trial | None, bool]:
-    """Plan, measure, and plan again with what was missed taken off; the best trial, and whether it meets the goal."""
+    """Plan, measure, and plan again from what was measured; the best trial, and whether it meets the goal."""
     best: Trial | None = None
+    tried: set[tuple[PlannedRegion, ...]] = set()
     for _ in range(ATTEMPTS):
         with this.stage("select"):
             trial = goal.plan(planner, loaded)
-        if trial is None or (best is not None and trial.plan.regions == best.plan.regions):
+        if trial is None or trial.plan.regions in tried or not goal.worth_trying(best, trial):
             break
         if not trial.plan.regions or not this.measures:
-            return trial, True
+            return (trial, True) if best is None else (best, goal.met(best))
+        tried.add(trial.plan.regions)
         trial = _try(this, bench, trial)
-        best = goal.better(best, trial)
-        if goal.met(trial):
-            return trial, True
-        goal = goal.tightened(trial)
-        logger.info("missed; planning again for %s", goal)
-    return best, False
+        kept, best = best is not None and goal.met(best), goal.better(best, trial)
+        if goal.reached(trial) or (kept and not goal.met(trial)):
+            break
+        goal = goal.moved(trial)
+        logger.info("planning again for %s", goal)
+    return best, best is not None and goal.met(best)
 
 
 def _try(this: _Run, bench: Bench, trial: Trial) -> Trial:

@@ -1,9 +1,9 @@
 """Measures what ONNX Runtime's kernels cost here and writes `onnx_autochunk/cost/profiles/cpu.json`.
 
-`python tools/calibrate.py` takes about two minutes. Other work on the machine must not show in the numbers, so each case
-runs on one thread and is timed by that thread's own clock, which stops while something else has the core; it runs in short
-bursts, in many rounds over all cases, and its fastest run counts. An op that hands work to other threads is then taken
-to be that many times as fast.
+`python tools/calibrate.py` takes about two minutes. Other work on the machine must not show in the numbers.
+So each case runs on one thread and is timed by that thread's own clock, which stops while something else has the
+core; it runs in short bursts, in many rounds over all cases, and its fastest run counts. An op that hands work to
+other threads is then taken to be that many times as fast.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,9 @@ SQUARE = 2.0  # a constant scalar: Pow has a kernel for it, and it is the usual 
 
 def main() -> None:
     """Calibrate, write the profile, print how well the model agrees with what was measured."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=2, help="threads that the profile is for (default: 2)")
     parser.add_argument("--seconds", type=float, default=100, help="time to measure for (default: 100)")
     args = parser.parse_args()
@@ -69,7 +72,9 @@ def calibrate(folder: Path, threads: int, limit_s: float) -> tuple[list[Point], 
     dispatch_s = (long - short) / 200
     speedups = _speedups(todo, found, folder, threads)
     points = [
-        replace(point, seconds=_figures(max(0.0, seconds - empty) / speedups[point.type] / repeats(point)))
+        replace(
+            point, seconds=_figures(dispatch_s + (seconds - empty) / speedups[point.type] / repeats(point))
+        )
         for point, seconds in zip(todo, found, strict=True)
     ]
     constants = fit(
@@ -89,7 +94,9 @@ def _overhead_models() -> list[onnx.ModelProto]:
     return [*chains, *scans, *(_unrolled_model(count, _step, {}, WIDTH) for count in (32, 128))]
 
 
-def _speedups(points: Sequence[Point], seconds: Sequence[float], folder: Path, threads: int) -> dict[str, int]:
+def _speedups(
+    points: Sequence[Point], seconds: Sequence[float], folder: Path, threads: int
+) -> dict[str, int]:
     """By op type: all threads, or one when the kernel makes no use of more."""
     order = sorted(range(len(points)), key=lambda index: min(seconds[index], LONG_S))
     largest = {points[index].type: points[index] for index in order}
@@ -150,7 +157,7 @@ def _opening_once(path: Path) -> float:
 
 
 def point_model(point: Point) -> onnx.ModelProto:
-    """A model of this op, several times with operands of its own where calls do not find them in the cache."""
+    """A model of this op, repeated with other operands where calls do not find theirs in the cache."""
     nodes, inputs, outputs, weights = [], {}, {}, {}
     for copy in range(repeats(point)):
         names = [f"x{index}_{copy if index else 0}" for index in range(len(point.operands))]
@@ -158,23 +165,24 @@ def point_model(point: Point) -> onnx.ModelProto:
         outputs[f"y{copy}"] = point.result
         for index, name in enumerate(names):
             if index in point.constants:
-                weights[name] = _numbers(point.operands[index])
+                weights[name] = _numbers(point.operands[index], seed=copy)
             else:
                 inputs[name] = point.operands[index]
     return _model(nodes, inputs, outputs, weights)
 
 
 def repeats(point: Point) -> int:
-    """As many calls as it takes until right operands beyond the second-level cache have left the next one too."""
+    """So many calls that right operands beyond the second-level cache do not stay in the next one either."""
     found = FINDERS[point.type](point.call()) if point.type in FINDERS else None
-    nbytes = 4 * found.right if found is not None and found.is_far else 0
-    return -(-EVICTED_BYTES // nbytes) if nbytes and found.m <= FEW_ROWS else 1
+    if found is None or not found.is_far or found.m > FEW_ROWS:
+        return 1
+    return -(-EVICTED_BYTES // (4 * found.right))
 
 
 def _chain(length: int) -> list[onnx.NodeProto]:
     """So many ops that cost little but their dispatch, and that ONNX Runtime does not fuse."""
     names = ["x", *(f"v{i}" for i in range(length - 1)), "y"]
-    return [helper.make_node("Add", [a, "x"], [b]) for a, b in zip(names, names[1:], strict=False)]
+    return [helper.make_node("Add", [a, "x"], [b]) for a, b in pairwise(names)]
 
 
 def _chain_model(length: int) -> onnx.ModelProto:
@@ -228,13 +236,16 @@ def _model(
 
 
 def _infos(shapes: Shapes) -> list[onnx.ValueInfoProto]:
-    return [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+    return [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes.items()
+    ]
 
 
-def _numbers(shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _numbers(shape: tuple[int, ...], seed: int = 0) -> NDArray[np.float32]:
+    """Elements; ONNX Runtime keeps one copy of weights that are equal, hence the seed."""
     if not shape:
         return np.array(SQUARE, np.float32)
-    return np.random.default_rng(0).uniform(0.1, 0.9, shape).astype(np.float32)
+    return np.random.default_rng(seed).uniform(0.1, 0.9, shape).astype(np.float32)
 
 
 def opened(model: onnx.ModelProto, folder: Path, options: Any = None) -> Run:

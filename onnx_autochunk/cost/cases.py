@@ -1,4 +1,4 @@
-"""The calls that calibration times: every kind of op, small and large, few rows and many, inside the cache and beyond."""
+"""The calls that calibration times: every kind of op, few rows and many, inside the cache and beyond."""
 
 from __future__ import annotations
 
@@ -6,12 +6,44 @@ from collections.abc import Iterable
 
 from .points import Point
 
-LONGEST = 1.3e9  # multiplications and additions of a product, but for the few that must exceed the cache
+SHORTEST = 1e6  # multiplications and additions of a product that takes much longer than its dispatch
+LONGEST = 1.3e9  # the same of the largest one, but for the few that must exceed the cache
 ROWS = (8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
 LAYERS = ((768, 3072), (3072, 768), (768, 768), (128, 512), (128, 128))  # k, n of constant right operands
-HEADS = ((1, 64, 4096), (1, 4096, 64), (12, 64, 4096), (12, 4096, 64), (8, 16, 4096), (8, 4096, 16))  # batch, k, n
+HEADS = (
+    (1, 64, 4096),
+    (1, 4096, 64),
+    (12, 64, 4096),
+    (12, 4096, 64),
+    (8, 16, 4096),
+    (8, 4096, 16),
+)  # batch, k, n
 WIDE = ((4096, 768, 3072), (4096, 3072, 768), (16384, 128, 512))  # m, k, n
 TALL = ((12, 512), (12, 1024))  # batch, m
+IMAGES = (
+    (128, 64, 4),
+    (128, 64, 16),
+    (128, 64, 64),
+    (256, 32, 4),
+    (256, 32, 32),
+    (64, 256, 256),
+    (32, 512, 512),
+)
+TRANSPOSES = (
+    ((1, 0), (2048, 768)),
+    ((0, 2, 3, 1), (1, 2048, 12, 64)),
+    ((0, 2, 3, 1), (1, 128, 64, 64)),
+    ((0, 2, 1, 3), (1, 512, 12, 64)),
+    ((0, 2, 1, 3), (1, 2048, 12, 64)),
+    ((1, 0, 2), (128, 128, 128)),
+)
+EINSUMS = (
+    ("sihc,sjhc->shij", (8, 128, 8, 32), (8, 128, 8, 32), (8, 8, 128, 128)),
+    ("shij,sjhc->sihc", (8, 8, 128, 128), (8, 128, 8, 32), (8, 128, 8, 32)),
+    ("ikc,jkc->ijc", (64, 128, 64), (64, 128, 64), (64, 64, 64)),
+    ("kic,kjc->ijc", (128, 64, 64), (128, 64, 64), (64, 64, 64)),
+    ("sic,sjd->ijcd", (64, 64, 32), (64, 64, 32), (64, 64, 32, 32)),
+)
 UNARY = "Exp Erf Tanh Sigmoid Gelu Relu Sqrt Neg Sin Log Softplus".split()
 
 
@@ -25,7 +57,7 @@ def _layers() -> Iterable[Point]:
     """Products with a weight."""
     for k, n in LAYERS:
         for m in ROWS:
-            if m * n * k * 2 <= LONGEST or (m, k, n) in WIDE:
+            if SHORTEST <= m * n * k * 2 <= LONGEST or (m, k, n) in WIDE:
                 yield Point("MatMul", ((m, k), (k, n)), (m, n), (1,))
 
 
@@ -37,6 +69,8 @@ def _batches() -> Iterable[Point]:
                 yield _batch(batch, m, k, n)
     yield from (_batch(batch, 256, k, n) for batch in (16, 128) for k, n in ((32, 256), (256, 32)))
     yield from (_batch(batch, m, 256, 256) for batch, m in ((128, 8), (128, 32), (32, 256)))
+    for equation, left, right, result in EINSUMS:
+        yield Point("Einsum", (left, right), result, (), {"equation": equation})
 
 
 def _batch(batch: int, m: int, k: int, n: int) -> Point:
@@ -44,7 +78,7 @@ def _batch(batch: int, m: int, k: int, n: int) -> Point:
 
 
 def _convolutions() -> Iterable[Point]:
-    for channels, width, height in ((128, 64, 4), (128, 64, 16), (128, 64, 64), (256, 32, 4), (256, 32, 32)):
+    for channels, width, height in IMAGES:
         shape = (1, channels, height, width)
         for window, group in ((3, 1), (1, 1), (3, channels)):
             attributes = {"group": group, "pads": (window // 2,) * 4, "kernel_shape": (window,) * 2}
@@ -84,7 +118,7 @@ def _normalizations() -> Iterable[Point]:
 
 
 def _moves() -> Iterable[Point]:
-    for shape in ((512, 768), (2048, 768), (4096, 256)):
-        yield Point("Transpose", (shape,), shape[::-1], (), {"perm": (1, 0)})
+    for order, shape in TRANSPOSES:
+        yield Point("Transpose", (shape,), tuple(shape[axis] for axis in order), (), {"perm": order})
     for rows, columns in ((4096, 16), (4096, 64), (512, 512), (1024, 1024), (16384, 64), (256, 16384)):
         yield Point("Concat", ((rows, columns),) * 2, (rows, 2 * columns), (), {"axis": 1})

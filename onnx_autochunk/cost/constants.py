@@ -1,6 +1,6 @@
 """What calibration finds for one provider: the numbers behind every price, in `profiles/<provider>.json`.
 
-Every price has one form: seconds with all data in the cache, plus bytes times the *excess* of one that is not.
+Every price has one form: seconds with all data in the cache, plus, for bytes that are not, their *excess*.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Constants:
         threads: threads within an operator that the numbers hold for.
         dispatch_s: seconds to start one op, whatever it does.
         excess_s: seconds that a byte costs on top of the in-cache price, by the bytes that the op touches.
-        product_s: seconds for each of a matrix product's features (`products.features`), by kind of product.
+        product_s: seconds for each of a matrix product's features (`products.features`), by kind of product;
+            the last number says how often the excess of what it fetches is paid.
         element_s: seconds for each element, by op type; "" stands for every other op.
         span_s: seconds for each contiguous stretch of an operand that is broadcast.
         move_s: seconds to copy a byte.

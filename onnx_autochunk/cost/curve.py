@@ -1,4 +1,4 @@
-"""A measured quantity as a function of a size: straight lines between measured points, on a logarithmic size axis."""
+"""A measured quantity as a function of a size: straight lines between points on a logarithmic size axis."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 """From measured points to constants.
 
 The steps:
-    1. Add over growing sizes gives the in-cache price of an elementwise op and the excess of a byte beyond it.
+    1. Add over growing sizes gives the in-cache price of an element and the excess of a byte beyond it.
     2. Slice and Concat give the price of a copied byte and of a run.
-    3. Every other op without a product gets its price for an element: what is left when the excess is taken off.
+    3. Every other op without a product: the price of an element is what is left without the excess.
     4. Matrix products: non-negative least squares on their features, every point weighing the same.
+    5. Einsum: what is left without its product is the price of the elements that it transposes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .call import Call
 from .constants import Constants, Overhead
 from .curve import Curve
 from .points import Point
+from .prices import ITEM_BYTES, LONG_RUN, TRANSPOSED_RUNS, multiply, transposed_run
 from .products import Product
 
 Rows = NDArray[np.float64]
@@ -31,7 +33,6 @@ FINDERS = {
     "Conv": products.conv,
 }
 COPIES = ("Slice", "Concat")
-FETCHES = 8.0  # of a byte beyond the cache, at most: a product reads panels of its operands again and again
 CACHED_BYTES = 16 << 20  # below this the elementwise points tell the price of an element, above it the excess
 
 
@@ -53,9 +54,11 @@ def fit(
     )
     spans = [p for p in points if p.type == "Add" and p.operands[0] != p.operands[1]]
     constants = replace(constants, span_s=_span(spans, constants))
-    singles = [p for p in points if p.type not in (*FINDERS, *COPIES, "Add")]
-    constants = replace(constants, element_s={"": unit} | _elements(singles, constants))
-    return replace(constants, product_s=_products([p for p in points if p.type in FINDERS], constants))
+    singles = [p for p in points if p.type not in (*FINDERS, *COPIES, "Add", "Einsum")]
+    elements = {"": unit} | _elements(singles, constants)
+    constants = replace(constants, product_s=_products([p for p in points if p.type in FINDERS], constants))
+    einsum_s = _moved([p for p in points if p.type == "Einsum"], constants)
+    return replace(constants, element_s=elements | {"Einsum": einsum_s})
 
 
 def _elementwise(points: Iterable[Point], dispatch_s: float) -> tuple[float, Curve]:
@@ -102,8 +105,24 @@ def _span(points: Iterable[Point], constants: Constants) -> float:
 def _elements(points: Iterable[Point], constants: Constants) -> dict[str, float]:
     rates: dict[str, list[float]] = {}
     for point in points:
-        rates.setdefault(point.type, []).append(_rest(point, constants) / point.call().elements())
+        rates.setdefault(_unit(point), []).append(_rest(point, constants) / point.call().elements())
     return {type_: median(found) for type_, found in rates.items()}
+
+
+def _unit(point: Point) -> str:
+    has_runs = point.type == "Transpose" and transposed_run(point.call()) >= LONG_RUN
+    return TRANSPOSED_RUNS if has_runs else point.type
+
+
+def _moved(points: Iterable[Point], constants: Constants) -> float:
+    """Seconds for an element that Einsum transposes: what the product leaves over."""
+    rates = []
+    for point in points:
+        found = products.einsum(point.call())
+        assert found is not None
+        product_s = multiply(found._replace(moved=0), point.call().touched_bytes(), constants)
+        rates.append(max(0.0, point.seconds - constants.dispatch_s - product_s) / found.moved)
+    return median(rates)
 
 
 def _products(points: Iterable[Point], constants: Constants) -> dict[str, tuple[float, ...]]:
@@ -115,36 +134,25 @@ def _products(points: Iterable[Point], constants: Constants) -> dict[str, tuple[
         assert found is not None
         rows.setdefault(found.kind, []).append(_row(found, call, constants))
         seconds.setdefault(found.kind, []).append(point.seconds - constants.dispatch_s)
-    return {kind: _rates(np.array(rows[kind], float), np.array(seconds[kind])) for kind in rows}
-
-
-def _rates(rows: Rows, seconds: Rows) -> tuple[float, ...]:
-    """Rates of the features, of which the last says how often a byte is fetched, within reason."""
-    rates = non_negative(rows, seconds)
-    if rates[-1] > FETCHES:
-        rates = np.append(non_negative(rows[:, :-1], seconds, FETCHES * rows[:, -1]), FETCHES)
-    return tuple(map(float, rates))
+    return {
+        kind: tuple(map(float, non_negative(np.array(rows[kind], float), np.array(seconds[kind]))))
+        for kind in rows
+    }
 
 
 def _row(found: Product, call: Call, constants: Constants) -> tuple[float, ...]:
-    touched = call.touched_bytes()
-    return (*products.features(found), touched * constants.excess_s(touched))
+    excess_s = constants.excess_s(call.touched_bytes())
+    return (*products.features(found), found.fetched * ITEM_BYTES * excess_s)
 
 
-def non_negative(rows: Rows, seconds: Rows, given: Rows | float = 0.0) -> Rows:
-    """Coefficients >= 0 of least relative error: solve, drop what came out most negative, solve again.
-
-    Args:
-        rows: one for each point, a column for each coefficient.
-        seconds: measured.
-        given: the part of them that is already explained.
-    """
-    weighed, target = rows / seconds[:, None], 1 - given / seconds
+def non_negative(rows: Rows, seconds: Rows) -> Rows:
+    """Coefficients >= 0 of least relative error: solve, drop what came out most negative, solve again."""
+    weighed = rows / seconds[:, None]
     scale = np.maximum(weighed.max(axis=0), 1e-300)
     kept = list(range(rows.shape[1]))
     coefficients = np.zeros(rows.shape[1])
     while kept:
-        solved, *_ = np.linalg.lstsq(weighed[:, kept] / scale[kept], target, rcond=None)
+        solved, *_ = np.linalg.lstsq(weighed[:, kept] / scale[kept], np.ones(len(seconds)), rcond=None)
         if solved.min() >= 0:
             coefficients[kept] = solved / scale[kept]
             break

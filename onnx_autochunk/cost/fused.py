@@ -1,9 +1,10 @@
 """Which elementwise ops ONNX Runtime makes part of a neighbour: a bias, a scale, the steps of a Gelu.
 
-`MatMul -> Mul(0.125) -> Softmax`: the Mul is free. The file names the steps, the optimised graph one kernel. Rather than
-its patterns, the rule says what they have in common, so that a chain costs about what its one kernel does.
+`MatMul -> Mul(0.125) -> Softmax`: the Mul is free. Where the file has steps, the optimised graph has one
+kernel. The optimizer's patterns are many; the rules here say what they share, so that a chain costs about
+as much as its kernel.
 
-Source: onnxruntime/core/optimizer/{matmul_add_fusion,matmul_scale_fusion,gelu_fusion,fast_gelu_fusion,quick_gelu_fusion}.cc.
+Source: onnxruntime/core/optimizer/: {matmul_add,matmul_scale,gelu,fast_gelu,quick_gelu}_fusion.cc.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How long things take: one op at given shapes, one more iteration of a form, slicing and joining, loading copies.
+"""How long things take: an op at given shapes, an iteration of a form, slicing and joining, loading copies.
 
-The search compares a region run whole with the same region run in chunks, so the *ratio* of two prices is what counts.
+The search compares a region run whole with the same region in chunks: the *ratio* of two prices counts.
 
 `CostModel.load().op_seconds(op, graph, graph.shape)` -> 0.0031
 """
@@ -46,7 +46,7 @@ class CostModel:
         return self.constants.dispatch_s + PRICES.get(op.type, other)(call, self.constants)
 
     def _bodies(self, call: Call) -> float:
-        """The dearest body, as often as it runs: a Loop's count is known only at run time, so it is priced once."""
+        """The dearest body, as often as it runs; once for a Loop, whose count is known only at run time."""
         once = max(sum(self.op_seconds(op, b, b.shape) for op in b.ops) for b in call.op.subgraphs.values())
         scanned = call.operands[-1] if call.op.type == "Scan" else None
         return once * scanned[0] if scanned else once
@@ -56,7 +56,7 @@ class CostModel:
         return self.constants.dispatch_s + copy(nbytes, run_bytes, self.constants)
 
     def iteration_seconds(self, form: str, ops: int) -> float:
-        """What one iteration of a body of `ops` nodes costs besides its ops (`op_seconds`, which dispatches them).
+        """What one iteration of a body costs besides its ops, which `op_seconds` prices with their dispatch.
 
         Args:
             form: "scan", "unroll", "sweep" or "loop".

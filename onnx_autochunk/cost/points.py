@@ -1,4 +1,4 @@
-"""Measured calls: what calibration times, what the constants are fitted to, and what tests hold the model against."""
+"""Measured calls: what calibration times, constants are fitted to and tests hold the model against."""
 
 from __future__ import annotations
 

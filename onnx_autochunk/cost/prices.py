@@ -13,7 +13,9 @@ from .fused import is_absorbed
 from .products import Product
 
 Price: TypeAlias = Callable[[Call, Constants], float]
-SHORT_RUN = 16  # elements: a transpose that keeps longer runs together copies, others move single elements
+ITEM_BYTES = 4  # products are computed in float32, whatever the elements are stored as
+LONG_RUN = 16  # elements that a transpose keeps together
+TRANSPOSED_RUNS = "Transpose of runs"  # its price, apart from that of a Transpose of single elements
 
 
 def other(call: Call, constants: Constants) -> float:
@@ -45,7 +47,7 @@ def _spans(call: Call) -> int:
 
 
 def _span(shape: tuple[int, ...], result: tuple[int, ...]) -> int:
-    """Elements of the longest trailing block of the result over which `shape` either is full or does not change."""
+    """Elements of the longest trailing block of the result over which `shape` is full or does not change."""
     padded = (1,) * (len(result) - len(shape)) + shape
     length, kind = 1, None
     for size, full in zip(reversed(padded), reversed(result), strict=True):
@@ -68,50 +70,57 @@ def softmax(call: Call, constants: Constants) -> float:
 
 
 def transpose(call: Call, constants: Constants) -> float:
-    """Runs that stay together are copied one by one; otherwise elements move one by one."""
+    """Long runs that stay together are copied as they are; otherwise elements move one by one."""
+    unit = "Transpose" if transposed_run(call) < LONG_RUN else TRANSPOSED_RUNS
+    touched = call.touched_bytes()
+    return call.elements() * constants.element_s[unit] + touched * constants.excess_s(touched)
+
+
+def transposed_run(call: Call) -> int:
+    """Elements that a Transpose keeps together."""
     order, shape = call.op.attributes.get("perm"), call.operand(0)
     if not isinstance(order, tuple) or len(order) != len(shape):
         order = tuple(reversed(range(len(shape))))
     axes = [axis for axis in order if shape[axis] > 1]
-    kept, rest = 1, sorted(axes)
+    run, rest = 1, sorted(axes)
     while axes and axes[-1] == rest[-1]:
-        kept *= shape[axes.pop()]
+        run *= shape[axes.pop()]
         rest.pop()
-    if not axes:
-        return _copy(call, call.result_bytes(), constants)
-    if kept < SHORT_RUN:
-        return other(call, constants)
-    return _copy(call, call.result_bytes() // prod(shape[axis] for axis in axes), constants)
+    return run
 
 
 def move(call: Call, constants: Constants) -> float:
     """Slice, Concat, Split, Expand and their like: runs along which operand and result agree."""
-    data = max((s for s in call.operands if s is not None), key=prod, default=())
-    result = max((s for s in call.results if s is not None), key=prod, default=())
+    data, result = (
+        max((s for s in shapes if s is not None), key=prod, default=())
+        for shapes in (call.operands, call.results)
+    )
     run = 1
     for ours, theirs in zip(reversed(data), reversed(result), strict=False):
         run *= min(ours, theirs)
         if ours != theirs:
             break
-    return _copy(call, run * max(1, call.result_bytes() // max(1, prod(result) * len(call.results))), constants)
+    return _copy(call, run, constants)
 
 
 def gather(call: Call, constants: Constants) -> float:
     """Picks runs behind the axis; the table is read only where it is picked from."""
-    axis, data = call.integer("axis", 0), call.operand(0)
-    run = prod(data[axis + 1 :]) if axis >= 0 else prod(data[len(data) + axis + 1 :])
+    data = call.operand(0)
+    axis = call.integer("axis", 0) % max(1, len(data))
+    return _copy(call, prod(data[axis + 1 :]), constants)
+
+
+def _copy(call: Call, run: int, constants: Constants) -> float:
+    """Seconds to write the results in runs of so many elements."""
     moved = call.result_bytes()
-    return copy(moved, run * moved // max(1, prod(call.result)), constants)
+    elements = sum(prod(shape) for shape in call.results if shape is not None)
+    return copy(moved, moved * run / max(1, elements), constants)
 
 
-def copy(moved: int, run_bytes: int, constants: Constants) -> float:
+def copy(moved: int, run_bytes: float, constants: Constants) -> float:
     """Seconds to copy `moved` bytes in contiguous runs."""
     runs = moved / max(1, run_bytes)
     return moved * constants.move_s + runs * constants.run_s + 2 * moved * constants.excess_s(2 * moved)
-
-
-def _copy(call: Call, run_bytes: int, constants: Constants) -> float:
-    return copy(call.result_bytes(), run_bytes, constants)
 
 
 def product(find: Callable[[Call], Product | None]) -> Price:
@@ -125,10 +134,11 @@ def product(find: Callable[[Call], Product | None]) -> Price:
 
 
 def multiply(found: Product, touched: int, constants: Constants) -> float:
-    """Seconds of a matrix product that touches so many bytes besides constants."""
-    *rates, share = constants.product_s[found.kind]
+    """Seconds of a matrix product that touches so many bytes."""
+    *rates, fetch = constants.product_s[found.kind]
     seconds = sum(rate * feature for rate, feature in zip(rates, products.features(found), strict=True))
-    return seconds + share * touched * constants.excess_s(touched) + found.moved * constants.element_s["Transpose"]
+    fetched = fetch * found.fetched * ITEM_BYTES * constants.excess_s(touched)
+    return seconds + fetched + (found.moved and found.moved * constants.element_s["Einsum"])
 
 
 def attention(call: Call, constants: Constants) -> float:
@@ -148,11 +158,12 @@ def attention(call: Call, constants: Constants) -> float:
 
 _KINDS: Mapping[str, Price] = {
     "Reshape Squeeze Unsqueeze Flatten Identity Shape Size Constant ConstantOfShape Range": free,
-    "Add Sub Mul Div Pow Max Min Mod Where And Or Xor Equal Less Greater LessOrEqual GreaterOrEqual PRelu": pointwise,
+    "Add Sub Mul Div Pow Max Min Mod Where PRelu": pointwise,
+    "And Or Xor Equal Less Greater LessOrEqual GreaterOrEqual": pointwise,
     "Softmax LogSoftmax": softmax,
     "Transpose": transpose,
-    "Slice Concat Split Expand Pad Tile TensorScatter": move,
-    "Gather GatherElements GatherND": gather,
+    "Slice Concat Split Expand Pad Tile": move,
+    "Gather": gather,
     "MatMul FusedMatMul MatMulInteger QLinearMatMul": product(products.matmul),
     "Gemm FusedGemm": product(products.gemm),
     "Einsum": product(products.einsum),

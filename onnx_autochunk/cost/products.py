@@ -1,9 +1,9 @@
-"""Matrix products in disguise: the sizes (batch, m, n, k) of what MatMul, Gemm, Einsum, Conv and Attention multiply.
+"""Matrix products in disguise: the sizes of what MatMul, Gemm, Einsum, Conv and Attention multiply.
 
 `[12, 64, 64] x [12, 64, 4096]` -> Product("plain", batch=12, m=64, n=4096, k=64)
 
-Source: onnxruntime/core/mlas/lib/sgemm.cpp: a right operand that is not constant is packed again at every call, for which
-`k * n` stands; that, and reading it, is what a few rows cannot pay for.
+Source: onnxruntime/core/mlas/lib/sgemm.cpp: a right operand that is not constant is packed again at every
+call; that, and reading it, is what a few rows cannot pay for.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from typing import NamedTuple
 from .call import Call
 
 LANES = 16  # columns that a kernel computes at once
+PANEL_COLUMNS = 128
+PANEL_DEPTHS = 256
 NEAR_ELEMENTS = 1 << 19  # right elements that stay in the second-level cache from call to call
 
 
 class Product(NamedTuple):
     """`batch` times `[m, k] x [k, n]`; `moved` elements are transposed before and after.
 
-    `kind` is "packed" (constant right operand), "plain", "conv" or "depthwise".
+    `kind` is "packed" (constant right operand), "plain", "conv" or "depthwise". A convolution reads each left
+    element for every place of its `window`, but fetches it once.
     """
 
     kind: str
@@ -30,6 +33,7 @@ class Product(NamedTuple):
     n: int
     k: int
     moved: int = 0
+    window: int = 1
 
     @property
     def columns(self) -> int:
@@ -46,6 +50,12 @@ class Product(NamedTuple):
         """True when right operands come from beyond the second-level cache."""
         return self.right > NEAR_ELEMENTS
 
+    @property
+    def fetched(self) -> int:
+        """Left elements, once for each panel of columns, and result elements, once for each panel of `k`."""
+        columns, depths = -(-self.n // PANEL_COLUMNS), -(-self.k // PANEL_DEPTHS)
+        return self.batch * self.m * (self.k // self.window * columns + self.n * depths)
+
 
 def features(product: Product) -> tuple[int, ...]:
     """What a product's seconds are proportional to.
@@ -53,13 +63,13 @@ def features(product: Product) -> tuple[int, ...]:
     Multiplications; right elements, and once more those that are far; result elements;
     left elements; calls.
     """
-    _, batch, m, _, k, _ = product
+    batch, m, k = product.batch, product.m, product.k
     right = product.right
     return right * m, right, right * product.is_far, batch * m * product.columns, batch * m * k, batch
 
 
 def matmul(call: Call) -> Product | None:
-    """`[..., m, k] x [..., k, n]`; a right operand without leading axes makes all leading axes of the left one rows."""
+    """`[..., m, k] x [..., k, n]`; when the right operand has no leading axes, those of the left are rows."""
     left, right = call.operand(0), call.operand(1)
     if not left or not right:
         return None
@@ -88,8 +98,8 @@ def conv(call: Call) -> Product | None:
     groups = call.integer("group", 1)
     pixels, window = result[0] * prod(result[2:]), prod(weights[2:])
     if groups > 1 and weights[1] == 1:
-        return Product("depthwise", 1, pixels, result[1], window)
-    return Product("conv", groups, pixels, result[1] // groups, weights[1] * window)
+        return Product("depthwise", 1, pixels, result[1], window, window=window)
+    return Product("conv", groups, pixels, result[1] // groups, weights[1] * window, window=window)
 
 
 def conv_transpose(call: Call) -> Product | None:
@@ -103,7 +113,7 @@ def conv_transpose(call: Call) -> Product | None:
 
 
 def einsum(call: Call) -> Product | None:
-    """Two operands: labels in both and in the result are the batch, labels in both only are multiplied over."""
+    """Two operands: labels everywhere are the batch, labels in both operands only are multiplied over."""
     equation = call.op.attributes.get("equation")
     roles = _roles(equation) if isinstance(equation, str) else None
     if roles is None or None in call.operands:
@@ -111,7 +121,7 @@ def einsum(call: Call) -> Product | None:
     sizes = dict(zip(roles.left + roles.right, call.operand(0) + call.operand(1), strict=False))
     batch, m, n, k = (prod(sizes.get(label, 1) for label in group) for group in roles.groups)
     lengths = (batch * m * k, batch * k * n, batch * m * n)
-    moved = sum(length for length, is_moved in zip(lengths, roles.moved, strict=True) if is_moved)
+    moved = sum(length * weight for length, weight in zip(lengths, roles.moved, strict=True))
     return Product("plain", batch, m, n, k, moved)
 
 
@@ -119,7 +129,9 @@ class _Roles(NamedTuple):
     left: str
     right: str
     groups: tuple[str, str, str, str]  # batch, m, n, k
-    moved: tuple[bool, bool, bool]  # left, right, result: transposed to or from `batch m k`, `batch k n`, `batch m n`
+    moved: tuple[
+        bool, bool, bool
+    ]  # left, right, result: transposed to or from `batch m k`, `batch k n`, `batch m n`
 
 
 @lru_cache(maxsize=256)
@@ -133,4 +145,6 @@ def _roles(equation: str) -> _Roles | None:
     m = "".join(label for label in out if label in left and label not in right)
     n = "".join(label for label in out if label in right and label not in left)
     k = "".join(label for label in left if label in right and label not in out)
-    return _Roles(left, right, (batch, m, n, k), (left != batch + m + k, right != batch + k + n, out != batch + m + n))
+    return _Roles(
+        left, right, (batch, m, n, k), (left != batch + m + k, right != batch + k + n, out != batch + m + n)
+    )

@@ -11,7 +11,7 @@ microseconds and no time to load. Source: onnxruntime/core/framework/allocation_
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import onnx_ir as ir
 
@@ -19,7 +19,9 @@ from .scope import Scope
 
 # ORT's blocked convolutions on CPU need their weights in the graph they run in (ORT: NchwcTransformer).
 UNFRAMED = frozenset({"Conv", "ConvTranspose", "FusedConv"})
-VIEWS = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity"})
+# What puts results together stays outside: as the last op of a body it would copy a view, or, measured for Concat, hold
+# one more buffer of the result's size.
+ASSEMBLY = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity", "Concat"})
 
 
 def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.Node]:
@@ -34,14 +36,13 @@ def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.No
     results = [value for node in nodes for value in node.outputs if _leaves(value, inside)]
     if any(value.shape is None or value.is_graph_output() for value in results):
         return []  # a frame's result is viewed in its own shape, which ORT copies for an output of the model
-    written = list(dict.fromkeys(_source(value, inside) for value in results))
-    outer = [scope.value(f"{value.name}/framed", value.dtype, (1, *_shape(value))) for value in written]
-    _hand_over(results, dict(zip(map(id, written), outer, strict=True)), inside, scope)
+    outer = [scope.value(f"{value.name}/framed", value.dtype, (1, *_shape(value))) for value in results]
+    _hand_over(results, outer, inside, scope)
     body = Scope(f"{scope.prefix}/body", scope.names)
     once, seen = scope.constant([[0]]), body.value("once", ir.DataType.INT64, (1,))
     place = _after(nodes)
     graph.remove(nodes)
-    inner = ir.Graph([seen], written, nodes=nodes, name=body.prefix)
+    inner = ir.Graph([seen], results, nodes=nodes, name=body.prefix)
     attributes = [ir.AttrGraph("body", inner), ir.AttrInt64("num_scan_inputs", 1)]
     name = scope.names.fresh(f"{scope.prefix}/Scan")
     scan = ir.Node("", "Scan", [once], attributes, outputs=outer, name=name)
@@ -53,10 +54,15 @@ def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.No
     return stand_in
 
 
-def frameable(nodes: Sequence[ir.Node]) -> Sequence[ir.Node]:
-    """The end of a stretch that may be framed: what comes after the last op that must stay outside."""
+def frameable(nodes: Sequence[ir.Node]) -> list[ir.Node]:
+    """What of a stretch may be framed: what comes after the last barred op, without the assembly of its results."""
     barred = (at for at, node in enumerate(nodes) if node.op_type in UNFRAMED)
-    return nodes[max(barred, default=-1) + 1 :]
+    kept = dict.fromkeys(nodes[max(barred, default=-1) + 1 :])
+    for node in reversed(tuple(kept)):
+        used_inside = any(user in kept for value in node.outputs for user, _ in value.uses())
+        if node.op_type in ASSEMBLY and not used_inside:
+            del kept[node]
+    return list(kept)
 
 
 def _with_bodies(nodes: Iterable[ir.Node]) -> Iterator[ir.Node]:
@@ -71,28 +77,17 @@ def _leaves(value: ir.Value, inside: set[ir.Node]) -> bool:
     return value.is_graph_output() or any(user not in inside for user, _ in value.uses())
 
 
-def _source(value: ir.Value, inside: set[ir.Node]) -> ir.Value:
-    """What a result is a view of, within the frame: that is written in place, where a view would be copied."""
-    producer = value.producer()
-    while producer is not None and producer.op_type in VIEWS and producer.inputs[0] is not None:
-        viewed = producer.inputs[0]
-        if viewed.producer() not in inside or viewed.shape is None:
-            break
-        value, producer = viewed, viewed.producer()
-    return value
-
-
 def _shape(value: ir.Value) -> tuple[int, ...]:
     return tuple(int(dim) for dim in value.shape or ())
 
 
 def _hand_over(
-    results: Sequence[ir.Value], outer: Mapping[int, ir.Value], inside: set[ir.Node], scope: Scope
+    results: Sequence[ir.Value], outer: Sequence[ir.Value], inside: set[ir.Node], scope: Scope
 ) -> None:
     """Let readers outside the frame read its outputs, in the results' own shapes and under their names."""
-    for value in results:
+    for value, framed in zip(results, outer, strict=True):
         name = str(value.name)
-        viewed = scope.reshape(outer[id(_source(value, inside))], _shape(value), name)
+        viewed = scope.reshape(framed, _shape(value), name)
         for user, index in tuple(value.uses()):
             if user not in inside and user not in scope.nodes:
                 user.replace_input_with(index, viewed)

@@ -26,12 +26,14 @@ class RunTime:
 
 
 def run_time_ops(graph: Graph) -> RunTime:
-    """The graph without the ops that depend on constants and static shapes only; their results become constants."""
+    """The graph without the ops that depend on constants and static shapes only; those become constants."""
     values = dict(graph.values)
     kept: list[Op] = []
     for op in graph.ops:
         if _folds(op, values):
-            values.update((name, replace(values[name], origin=Origin.CONSTANT)) for name in op.outputs if name)
+            values.update(
+                (name, replace(values[name], origin=Origin.CONSTANT)) for name in op.outputs if name
+            )
         else:
             kept.append(op)
     ops = tuple(replace(op, index=index) for index, op in enumerate(kept))

@@ -1,7 +1,7 @@
 """File -> ONNX IR -> `Graph`: the only way a model gets in.
 
-`load("m.onnx")` keeps the IR model for emission (weights stay on disk, mapped) and derives from it the `Graph` that the
-rest of the package reads; `Loaded.nodes[i]` is the IR node of `graph.ops[i]`.
+`load("m.onnx")` keeps the IR model for emission (weights stay on disk, mapped) and derives from it the
+`Graph` that the rest of the package reads; `Loaded.nodes[i]` is the IR node of `graph.ops[i]`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import onnx_ir.passes.common as passes
 from numpy.typing import NDArray
 
 from ..errors import AutochunkError, ModelError
-from .model import ITEM_BITS, Graph, Op, Origin, Value
 from .fold import run_time_ops
+from .model import ITEM_BITS, Graph, Op, Origin, Value
 from .sizes import bind_dims, evaluate_shape_vectors
 
 SMALL_ELEMENTS = 4096  # constants up to this many elements keep their data in the Graph

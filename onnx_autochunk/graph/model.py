@@ -1,7 +1,8 @@
 """The graph as the rest of the package sees it: frozen records without any ONNX type.
 
-Everything that decides what to chunk (axis rules, memory, cost, search) reads these records and nothing else, so it is
-plain Python that tests build by hand. `graph.load` makes a `Graph` from a file; `emit` goes back to the file's own IR by name.
+Everything that decides what to chunk (axis rules, memory, cost, search) reads these records and nothing
+else, so it is plain Python that tests build by hand. `graph.load` makes a `Graph` from a file; `emit` goes
+back to the file's own IR by name.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ class Value:
     """One tensor.
 
     Attributes:
-        shape: sizes of the axes at the reference sizes; None when the rank is unknown or the value is not a tensor.
-        data: the elements, for small constants and computed shape vectors only; rules read Reshape targets, Slice
-            bounds and the like from it.
+        shape: sizes of the axes at the reference sizes; None when the rank is unknown or it is not a tensor.
+        data: the elements, for small constants and computed shape vectors only; rules read Reshape targets,
+            Slice bounds and the like from it.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Op:
         index: position in `Graph.ops`, which is the order of nodes in the file.
         version: opset version of `domain` that the model imports.
         inputs: operand names, "" where an optional operand is absent.
-        attributes: plain Python values (int, float, str, tuple of these, ndarray); subgraphs are in `subgraphs`.
+        attributes: plain Python values (int, float, str, tuple of these, ndarray); bodies are in `subgraphs`.
         captures: outer values that the op's subgraphs read.
     """
 

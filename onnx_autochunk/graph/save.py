@@ -39,7 +39,9 @@ def save(
             else:
                 _save_whole(model, Path(folder), target)
     except OSError as error:
-        raise AutochunkError(f"{target}: cannot write: {error.strerror or error}; nothing was changed") from error
+        raise AutochunkError(
+            f"{target}: cannot write: {error.strerror or error}; nothing was changed"
+        ) from error
 
 
 def weights_bytes(model: ir.Model) -> int:
@@ -49,12 +51,12 @@ def weights_bytes(model: ir.Model) -> int:
 
 def _save_whole(model: ir.Model, folder: Path, target: Path) -> None:
     ir.save(model, folder / target.name, external_data=None)
-    os.replace(folder / target.name, target)
+    (folder / target.name).replace(target)
 
 
 def _save_external(model: ir.Model, folder: Path, target: Path, threshold_bytes: int) -> None:
     data = f"{target.name}.data"
     ir.save(model, folder / target.name, external_data=data, size_threshold_bytes=threshold_bytes)
     if (folder / data).exists():
-        os.replace(folder / data, target.with_name(data))
-    os.replace(folder / target.name, target)
+        (folder / data).replace(target.with_name(data))
+    (folder / target.name).replace(target)

@@ -1,13 +1,15 @@
 """Concrete sizes: reference sizes for symbolic dimensions, and the elements of shape vectors.
 
-Exports compute Reshape targets from `Shape`, `Gather` and `Concat`; `evaluate_shape_vectors` runs those few small integer
-ops ahead of time, so that a rule sees `[1, 4096, 12, 64]` where the file says `Concat(Gather(Shape(x), 0), ...)`.
+Exports compute Reshape targets from `Shape`, `Gather` and `Concat`; `evaluate_shape_vectors` runs those few
+small integer ops ahead of time, so that a rule sees `[1, 4096, 12, 64]` where the file says
+`Concat(Gather(Shape(x), 0), ...)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,8 +22,8 @@ from .model import Graph, Op, Value
 
 SHAPE_OPS = frozenset(
     "Shape Size Gather Concat Slice Unsqueeze Squeeze Cast Add Sub Mul Div Mod Neg Abs Min Max Reshape Range "
-    "ConstantOfShape Equal Greater Less GreaterOrEqual LessOrEqual Not And Or Where Expand ReduceProd ReduceSum "
-    "Identity Flatten Floor Ceil".split()
+    "ConstantOfShape Equal Greater Less GreaterOrEqual LessOrEqual Not And Or Where Expand ReduceProd "
+    "ReduceSum Identity Flatten Floor Ceil".split()
 )
 MAX_ELEMENTS = 64  # a shape vector is short; masks and tables are data, not sizes
 
@@ -52,7 +54,9 @@ def bind_dims(
         elif value.shape is not None:
             value.shape = ir.Shape(_sizes(name, value.shape, dims, shapes.get(name), used))
     if unknown := sorted(dims.keys() - used.keys()):
-        raise UsageError(f"--dim {unknown[0]}: no input has a dimension of that name; used: {sorted(used) or 'none'}")
+        raise UsageError(
+            f"--dim {unknown[0]}: no input has a dimension of that name; used: {sorted(used) or 'none'}"
+        )
     if used:
         _forget_symbolic(model)
     return used
@@ -76,9 +80,13 @@ def _sizes(
                 raise UsageError(f"input {name!r} has {what}: give its size with {how}")
             size = found
             if used.setdefault(label or f"{name}.{axis}", size) != size:
-                raise UsageError(f"input {name!r}: dimension {label!r} is given the sizes {used[str(label)]} and {size}")
+                raise UsageError(
+                    f"input {name!r}: dimension {label!r} is given the sizes {used[str(label)]} and {size}"
+                )
         if given is not None and given[axis] != size:
-            raise UsageError(f"--input-shape {name}: axis {axis} is {given[axis]}, but the model fixes it to {size}")
+            raise UsageError(
+                f"--input-shape {name}: axis {axis} is {given[axis]}, but the model fixes it to {size}"
+            )
         sizes.append(size)
     return sizes
 
@@ -92,7 +100,7 @@ def _forget_symbolic(model: ir.Model) -> None:
 
 
 def evaluate_shape_vectors(graph: Graph) -> Graph:
-    """The same graph with `Value.data` filled in where small integers can be computed from constants and shapes."""
+    """The same graph with `Value.data` where small integers can be computed from constants and shapes."""
     values = dict(graph.values)
     for op in graph.ops:
         if op.type in SHAPE_OPS and not op.domain and _is_small(op, values):
@@ -103,7 +111,7 @@ def evaluate_shape_vectors(graph: Graph) -> Graph:
 
 
 def _is_small(op: Op, values: Mapping[str, Value]) -> bool:
-    """True when every operand is known (for Shape and Size: its shape is) and the result is a short vector."""
+    """True when every operand (for Shape and Size: its shape) is known and the result is a short vector."""
     if not all(_elements(values[name]) <= MAX_ELEMENTS for name in op.outputs if name):
         return False
     known = (values.get(name) for name in op.inputs if name)
@@ -121,7 +129,8 @@ def _evaluate(op: Op, values: Mapping[str, Value]) -> list[NDArray[np.generic]]:
         return [_shape_result(op, values[op.inputs[0]].shape or ())]
     names = [name for name in op.inputs if name]
     feeds = {name: values[name].data for name in names}
-    node = onnx.helper.make_node(op.type, list(op.inputs), list(op.outputs), **dict(op.attributes))
+    attributes: dict[str, Any] = dict(op.attributes)
+    node = onnx.helper.make_node(op.type, list(op.inputs), list(op.outputs), **attributes)
     try:
         model = onnx.helper.make_model(
             onnx.helper.make_graph(

@@ -1,7 +1,8 @@
 """Every legal region worth its price, searched once for each repeated stretch of the graph.
 
-A transformer's layers are equal up to names: the stretch that growth saw at one step is compared, as numbers, with the
-stretch before a later step; where they agree the finished candidates are reused, moved by the distance between them.
+A transformer's layers are equal up to names: the stretch that growth saw at one step is compared, as
+numbers, with the stretch before a later step; where they agree the finished candidates are reused, moved by
+the distance between them.
 """
 
 from __future__ import annotations
@@ -172,7 +173,9 @@ def pareto(options: Sequence[Option]) -> tuple[Option, ...]:
     """Options that no other beats in peak and time and load, from the least memory to the least time."""
     kept: list[Option] = []
     for option in sorted(options, key=lambda o: (o.peak_bytes, o.extra_seconds, o.load_seconds)):
-        if not any(k.extra_seconds <= option.extra_seconds and k.load_seconds <= option.load_seconds for k in kept):
+        if not any(
+            k.extra_seconds <= option.extra_seconds and k.load_seconds <= option.load_seconds for k in kept
+        ):
             kept.append(option)
     return tuple(kept)
 

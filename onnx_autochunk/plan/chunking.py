@@ -1,7 +1,7 @@
 """Chunk lengths worth trying: a geometric ladder of counts, each with the length whose tail is smallest.
 
-A different last length is a second full set of body buffers (ORT reuses by shape), so 4097 steps in about 32 chunks are
-cut into 32 of 128 and one of 1 rather than 31 of 129 and one of 98.
+A different last length is a second full set of body buffers (ORT reuses by shape), so 4097 steps in about
+32 chunks are cut into 32 of 128 and one of 1 rather than 31 of 129 and one of 98.
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ def ladder(extent: int, max_chunks: int | None = None) -> tuple[Chunking, ...]:
     counts = {round(2**octave * step) for octave in range(limit.bit_length()) for step in _STEPS}
     usable = takewhile(lambda count: count <= limit, sorted(count for count in counts if count > 1))
     found = {length_for(extent, count): None for count in usable}
-    return tuple(Chunking(extent, length) for length in found if max_chunks is None or -(-extent // length) <= max_chunks)
+    return tuple(
+        Chunking(extent, length)
+        for length in found
+        if max_chunks is None or -(-extent // length) <= max_chunks
+    )
 
 
 def length_for(extent: int, count: int) -> int:

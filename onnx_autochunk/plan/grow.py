@@ -1,16 +1,19 @@
 """Grow regions: from the last op of an interval backwards through the execution order, along one cut axis.
 
-The op that ends the interval gives the flow; each earlier op is then decided once, because everything that reads its
-results has been decided before it:
+The op that ends the interval gives the flow; each earlier op is then decided once, because everything that
+reads its results has been decided before it:
 
     1. Somebody needs a result whole (a region op that does not cut it, or a hoisted op): the op is hoisted.
        If it is cheap and the region wants a slice as well, it is also recomputed inside.
-    2. Region ops want one and the same slice of its result, and its rule carries the flow to its operands: it joins.
+    2. Region ops want one and the same slice of its result, and its rule carries the flow to its operands:
+       it joins.
     3. They want different slices, or the rule refuses: it is hoisted, and its result is a sliced input.
-    4. Nobody in the region reads it: it stays outside, before the loop or, when it reads the region's results, after.
+    4. Nobody in the region reads it: it stays outside, before the loop or, when it reads the region's
+       results, after.
 
-Every border at which an op has joined since the last one gives a candidate. `x -> LayerNorm -> (q, k, v) -> attention -> + x`, cut along the queries:
-k and v are needed whole, so they and their LayerNorm are hoisted; q's projection joins, with the LayerNorm recomputed.
+Every border at which an op has joined since the last one gives a candidate. `x -> LayerNorm -> (q, k, v) ->
+attention -> + x`, cut along the queries: k and v are needed whole, so they and their LayerNorm are hoisted;
+q's projection joins, with the LayerNorm recomputed.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ class _Growth:
     end: int
     joined: list[int] = field(default_factory=list)  # op indices, latest first
     recomputed: set[int] = field(default_factory=set)
-    outside: list[int] = field(default_factory=list)  # neither joined nor needed before the loop, latest first
+    outside: list[int] = field(default_factory=list)  # neither joined nor needed early, latest first
     hoisted: list[int] = field(default_factory=list)  # latest first
     flow: dict[str, Position] = field(default_factory=dict)  # results of joined ops
     wanted: dict[str, set[Position]] = field(default_factory=dict)  # slices that joined ops read
@@ -94,7 +97,7 @@ def _decide(growth: _Growth, op: Op) -> bool:
 
 
 def _join(growth: _Growth, op: Op, name: str, position: Position, *, again: bool = False) -> bool:
-    """Take an op into the region if its rule carries the flow from the result `name` to everything it reads."""
+    """Take an op into the region if its rule carries the flow from the result `name` to all it reads."""
     rule = growth.setting.rules[op.index]
     step = carry(rule, position=position, result=op.outputs.index(name))
     if isinstance(step, Refusal) or step.mark is not Mark.MAP or not _consistent(growth, op, step):
@@ -123,7 +126,7 @@ def _consistent(growth: _Growth, op: Op, step: Step) -> bool:
     for result, place in zip(op.outputs, step.results, strict=True):
         if not result:
             continue
-        if place is None or not growth.wanted.get(result, {place}) == {place}:
+        if place is None or growth.wanted.get(result, {place}) != {place}:
             return False
     return True
 

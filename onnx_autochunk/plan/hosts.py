@@ -20,7 +20,9 @@ def sweep_hosts(graph: Graph, region: Region) -> dict[Cut, Cut] | None:
     for output in region.outputs:
         if output.value in graph.outputs:
             return None
-        free = [cut for cut in region.sliced if cut not in hosts.values() and _fits(graph, region, output, cut)]
+        free = [
+            cut for cut in region.sliced if cut not in hosts.values() and _fits(graph, region, output, cut)
+        ]
         if not free:
             return None
         hosts[output] = free[0]

@@ -1,4 +1,4 @@
-"""When the unchunked graph's values are born and last read, by buffer: what stands around an interval of it."""
+"""When the unchunked graph's values are born and last read, by buffer: what stands around an interval."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class Lifetimes:
 
     def valleys(self) -> frozenset[int]:
         """Steps in front of which no more is held than on either side, flat stretches seen as one."""
-        crossing, found, at = self.crossing_bytes, set(), 0
+        crossing, at = self.crossing_bytes, 0
+        found: set[int] = set()
         while at < len(crossing):
             end = at
             while end + 1 < len(crossing) and crossing[end + 1] == crossing[at]:

@@ -23,7 +23,8 @@ from .rules import Rules
 from .seconds import Seconds
 from .select import Choice, Selection, Selector
 
-LOAD_PRICES = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0)  # seconds of running time that a second of loading is worth
+# Seconds of running time that a second of loading is worth.
+LOAD_PRICES = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,9 @@ class Planner:
         before = max(self.timeline.live_bytes[region.start : region.end + 1])
         name = f"{number:03d}_{_readable(region.outputs[-1].value)}"
         inside = set(region.ops) - region.recomputed
-        alongside = tuple(index for index in self.timeline.order[start : region.end + 1] if index not in inside)
+        alongside = tuple(
+            index for index in self.timeline.order[start : region.end + 1] if index not in inside
+        )
         crossing = self.lifetimes.crossing_bytes[region.end + 1]
         return PlannedRegion(
             name, region, option.form, option.chunking, alongside, crossing, before, option.peak_bytes
@@ -114,16 +117,19 @@ def make_planner(graph: Graph, options: Options, model: CostModel, forms: tuple[
     setting = Setting(graph, order, rules, _excluded(graph, options))
     seconds = Seconds(graph, rules, model)
     around = lifetimes(graph, order)
-    search = Search(setting, timeline, around, seconds, around.valleys(), forms, options.max_chunks, options.provider)
+    search = Search(
+        setting, timeline, around, seconds, around.valleys(), forms, options.max_chunks, options.provider
+    )
     return Planner(graph, options, setting, timeline, around, seconds, tuple(candidates(search)))
 
 
 def _best_order(graph: Graph, provider: str) -> Timeline:
     """The unchunked graph in ORT's order or in the file's, whichever holds less over the run.
 
-    ORT may run an op long before its only reader (Evoformer: the scores of a block before the pair stack that biases
-    them); a region that holds both brings them together again, which the file's order already does. Without reuse,
-    because which dead buffers are kept for later values depends on what the plan leaves of them.
+    ORT may run an op long before its only reader (Evoformer: the scores of a block before the pair stack
+    that biases them); a region that holds both brings them together again, which the file's order already
+    does. Without reuse, because which dead buffers are kept for later values depends on what the plan
+    leaves of them.
     """
     orders = (execution_order(graph), tuple(range(len(graph.ops))))
     timelines = (simulate(graph, order=order, provider=provider, reuse=False) for order in orders)

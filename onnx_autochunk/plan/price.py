@@ -1,7 +1,8 @@
 """What a candidate region costs: its peak and its time as functions of the chunk length, for each form.
 
-The interval is run on paper as prefix | loop | suffix with the planner's own rules (`memory.lifetime`); the body is
-run once at full extent, and since every value in it carries the flow its peak is proportional to the length.
+The interval is run on paper as prefix | loop | suffix with the planner's own rules (`memory.lifetime`); the
+body is run once at full extent, and since every value in it carries the flow its peak is proportional to
+the length.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from .lifetimes import Lifetimes
 from .region import Cut, Region
 
 LOOP, COPY, HOLD, RELEASE = "autochunk.Loop", "autochunk.Copy", "autochunk.Hold", "autochunk.Release"
-ELSEWHERE = Value("autochunk.elsewhere", "float32", None, Origin.INPUT)  # what ops read that stand for outside ones
+# What ops read that stand for outside ones.
+ELSEWHERE = Value("autochunk.elsewhere", "float32", None, Origin.INPUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Footprint:
 
 
 def is_view(graph: Graph, cut: Cut, even: bool) -> bool:
-    """True when chunks of an input are views of it: the cut axis is outermost, the chunks equal, no constant."""
+    """True when chunks of an input are views of it: the cut axis outermost, the chunks equal, no constant."""
     value = graph.values[cut.value]
     return even and value.origin is not Origin.CONSTANT and in_front(value, cut.position)
 
@@ -59,7 +61,7 @@ def footprint(graph: Graph, region: Region, form: Form, around: Lifetimes, provi
 
 
 def body_bytes(graph: Graph, region: Region, form: Form, provider: str) -> int:
-    """Peak of the body when one chunk is everything; slices it takes count, results it writes in place do not."""
+    """Peak of the body when one chunk is all; slices it takes count, results it writes in place do not."""
     slices = [cut for cut in region.sliced if form is not Form.SCAN or not is_view(graph, cut, even=True)]
     copies = {cut: f"{cut.value}/{number}" for number, cut in enumerate(slices)}
     values = {**graph.values, ELSEWHERE.name: ELSEWHERE}
@@ -89,7 +91,7 @@ def _read_copies(op: Op, flow: Mapping[str, Position], renamed: Mapping[tuple[st
 
 
 def _interval(graph: Graph, region: Region, form: Form, around: Lifetimes) -> Graph:
-    """The interval as a graph of its own: held values appear, prefix, loop, reassembly, suffix, needed values go."""
+    """The interval as a graph: held values appear, prefix, loop, reassembly, suffix, needed values go."""
     values = {**graph.values, ELSEWHERE.name: ELSEWHERE}
     held = around.held[region.start]
     ops = [Op(0, "", HOLD, (ELSEWHERE.name,), (name,)) for name in held]
@@ -101,7 +103,7 @@ def _interval(graph: Graph, region: Region, form: Form, around: Lifetimes) -> Gr
         values[name] = replace(values[cut.value], name=name)
         pieces.append(name)
     ops.append(around.on_buffers(Op(0, "", LOOP, (ELSEWHERE.name, *reads), tuple(pieces)), held))
-    ops += [_assemble(graph, cut, name, region, form) for cut, name in zip(region.outputs, pieces, strict=True)]
+    ops += [_assemble(graph, cut, name, form) for cut, name in zip(region.outputs, pieces, strict=True)]
     ops += [around.on_buffers(graph.ops[index], held) for index in region.sunk]
     results = dict.fromkeys(name for op in ops for name in op.outputs)
     needed = tuple(name for name in results if around.last_read(name) > region.end)
@@ -109,7 +111,7 @@ def _interval(graph: Graph, region: Region, form: Form, around: Lifetimes) -> Gr
     return Graph(_numbered(ops), _own(values, ops), (), ())
 
 
-def _assemble(graph: Graph, cut: Cut, pieces: str, region: Region, form: Form) -> Op:
+def _assemble(graph: Graph, cut: Cut, pieces: str, form: Form) -> Op:
     """The op that makes a region output of the loop's result: free when the loop wrote it in place."""
     free = form is Form.SWEEP or (form is Form.SCAN and in_front(graph.values[cut.value], cut.position))
     return Op(0, "", "Identity" if free else COPY, (pieces,), (cut.value,))

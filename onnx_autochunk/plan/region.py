@@ -1,4 +1,4 @@
-"""What is chunked: a set of ops with one flow through them, and where it is cut off from the rest of the graph."""
+"""What is chunked: a set of ops with one flow through them, and where it is cut off from the graph."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Cut:
 class Region:
     """Ops that run once per chunk.
 
-    An interval of the execution order becomes prefix | loop | suffix: `hoisted` ops run before the loop, `ops` in it,
-    `sunk` ops after it. All are indices into `Graph.ops`, in execution order.
+    An interval of the execution order becomes prefix | loop | suffix: `hoisted` ops run before the loop,
+    `ops` in it, `sunk` ops after it. All are indices into `Graph.ops`, in execution order.
 
     Attributes:
         start: first step of the interval.

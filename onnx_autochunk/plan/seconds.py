@@ -1,4 +1,4 @@
-"""What chunking a region does to the running time: the same ops on shorter operands, more often, plus the copying.
+"""What chunking does to the running time: the same ops on shorter operands, more often, plus the copying.
 
 Source: DESIGN section 6, cost of a candidate.
 """
@@ -39,12 +39,16 @@ class Seconds:
     def whole(self, index: int) -> float:
         """Time of one unchunked op."""
         if index not in self._whole:
-            self._whole[index] = self._model.op_seconds(self._graph.ops[index], self._graph, self._graph.shape)
+            self._whole[index] = self._model.op_seconds(
+                self._graph.ops[index], self._graph, self._graph.shape
+            )
         return self._whole[index]
 
     def of(self, region: Region, form: Form, ladder: tuple[Chunking, ...]) -> list[tuple[float, float]]:
-        """For each chunking: extra time of a run and to load, in seconds, against leaving the region unchunked."""
-        bodies = [sum(column) for column in zip(*(self._column(region, i, ladder) for i in region.ops), strict=True)]
+        """For each chunking: extra seconds of a run and to load, against leaving the region unchunked."""
+        bodies = [
+            sum(column) for column in zip(*(self._column(region, i, ladder) for i in region.ops), strict=True)
+        ]
         before = sum(self.whole(index) for index in region.ops if index not in region.recomputed)
         fixed = self._border(region) - before
         iteration = self._model.iteration_seconds(form.value, len(region.ops))
@@ -107,7 +111,5 @@ class Seconds:
     def _weights(self, region: Region) -> int:
         reads = {name for index in region.ops for name in self._graph.ops[index].reads}
         return sum(
-            value.nbytes
-            for name in reads
-            if (value := self._graph.values[name]).origin.value == "constant"
+            value.nbytes for name in reads if (value := self._graph.values[name]).origin.value == "constant"
         )

@@ -2,7 +2,8 @@
 
 Over intervals that do not overlap, costs add and peaks take the maximum:
 
-    best[e] = min(best[e-1] if M(e) <= B else inf, min over candidates (s, e) with peak <= B of best[s-1] + cost)
+    best[e] = min(best[e-1] if M(e) <= B else inf,
+                  min over candidates (s, e) with peak <= B of best[s-1] + cost)
 
 which is the optimum for the prices given. Source: DESIGN section 6, selection; arXiv 2401.10652 section 3.4.
 """
@@ -39,7 +40,9 @@ class Selection:
 class Selector:
     """Answers many budgets for one set of candidates."""
 
-    def __init__(self, live_bytes: Sequence[int], candidates: Sequence[Candidate], load_price: float = 0.0) -> None:
+    def __init__(
+        self, live_bytes: Sequence[int], candidates: Sequence[Candidate], load_price: float = 0.0
+    ) -> None:
         self._live = live_bytes
         self._load_price = load_price
         self._ending: list[list[tuple[Candidate, list[int], list[Option]]]] = [[] for _ in live_bytes]
@@ -103,7 +106,7 @@ class Selector:
         )
 
     def least_budget(self, allowed: Callable[[Selection], bool]) -> Selection | None:
-        """The selection of the least budget that is allowed; costs fall as budgets grow, so bisection finds it."""
+        """The allowed selection of least budget; costs fall as budgets grow, so bisection finds it."""
         budgets = self.budgets()
         low, high, found = 0, len(budgets) - 1, None
         while low <= high:

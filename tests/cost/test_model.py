@@ -1,0 +1,120 @@
+"""Prices: what they must obey, whatever the machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from onnx_autochunk.cost.model import CostModel
+from onnx_autochunk.errors import UsageError
+from onnx_autochunk.graph.model import Graph
+from tests.cost.graphs import Node, Shape, attention, graph, mlp, seconds
+
+MODEL = CostModel.load()
+ROWS = (8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+
+
+@pytest.mark.parametrize("build", [attention, mlp])
+def test_more_rows_take_longer(build: Callable[[int], Graph]) -> None:
+    times = [seconds(MODEL, build(rows)) for rows in ROWS]
+    assert all(short < long for short, long in pairwise(times))
+
+
+@pytest.mark.parametrize(
+    ("build", "whole", "rows", "low", "high"),
+    [  # as measured: attention 1.0, 1.25, 1.5, 2.1 times the time of the whole, MLP 0.9, 0.9, 1.0, 1.1 times
+        (attention, 4097, 256, 0.9, 1.15),
+        (attention, 4097, 64, 1.1, 1.4),
+        (attention, 4097, 32, 1.3, 1.75),
+        (attention, 4097, 16, 1.8, 2.5),
+        (mlp, 4097, 512, 0.8, 1.0),
+        (mlp, 4097, 128, 0.8, 1.0),
+        (mlp, 4097, 32, 0.9, 1.1),
+        (mlp, 4097, 16, 1.0, 1.3),
+    ],
+)
+def test_price_of_few_rows(
+    build: Callable[[int], Graph], whole: int, rows: int, low: float, high: float
+) -> None:
+    ratio = seconds(MODEL, build(rows)) * whole / rows / seconds(MODEL, build(whole))
+    assert low <= ratio <= high
+
+
+def _seconds(shape: Shape, *nodes: Node, **constants: Shape) -> float:
+    """Time of a chain of elementwise ops."""
+    results = {name: shape for _, _, results in nodes for name in results.split()}
+    return seconds(MODEL, graph({"x": shape, "z": shape}, constants, nodes, **results))
+
+
+BIG = (4096, 4096)
+
+
+def test_elements_cost_more_beyond_the_cache() -> None:
+    small, big = _seconds((256, 1024), ("Add", "x z", "y")), _seconds(BIG, ("Add", "x z", "y"))
+    assert big > 1.5 * 64 * small
+
+
+def test_unknown_op_costs_about_what_reading_and_writing_does() -> None:
+    unknown, known = _seconds(BIG, ("Mystery", "x z", "y")), _seconds(BIG, ("Add", "x z", "y"))
+    assert unknown == pytest.approx(known)
+
+
+def test_unknown_shape_costs_a_dispatch() -> None:
+    one = graph({"x": (4, 4)}, {}, [("Mystery", "x", "y")], y=(4, 4))
+    priced = MODEL.op_seconds(one.ops[0], one, lambda _: None)
+    assert priced == pytest.approx(MODEL.constants.dispatch_s, rel=0.01)
+
+
+def test_views_cost_a_dispatch() -> None:
+    assert _seconds(BIG, ("Reshape", "x", "y")) == MODEL.constants.dispatch_s
+
+
+def test_transpose_of_long_runs_is_cheaper_than_of_elements() -> None:
+    swapped = graph({"x": (64, 64, 64)}, {}, [("Transpose", "x", "y")], y=(64, 64, 64))
+    op = swapped.ops[0]
+    assert op.attributes == {}
+    runs = type(op)(0, "t", "Transpose", ("x",), ("y",), attributes={"perm": (1, 0, 2)})
+    assert MODEL.op_seconds(runs, swapped, swapped.shape) < MODEL.op_seconds(op, swapped, swapped.shape)
+
+
+def test_scan_pays_for_its_body_each_time() -> None:
+    body = mlp(64)
+    outer = graph({"x": (8, 64, 768)}, {}, [("Scan", "x", "y")], y=(8, 64, 768))
+    op = outer.ops[0]
+    scan = type(op)(0, "scan", "Scan", ("x",), ("y",), subgraphs={"body": body})
+    expected = 8 * seconds(MODEL, body) + MODEL.constants.dispatch_s
+    assert MODEL.op_seconds(scan, outer, outer.shape) == pytest.approx(expected)
+
+
+def test_copy_in_short_runs_takes_longer() -> None:
+    times = [MODEL.copy_seconds(1 << 20, run_bytes=run) for run in (1 << 20, 1 << 12, 1 << 6)]
+    assert all(long < short for long, short in pairwise(times))
+    assert MODEL.copy_seconds(1 << 22, run_bytes=4096) > 3 * MODEL.copy_seconds(1 << 20, run_bytes=4096)
+
+
+@pytest.mark.parametrize("form", ["scan", "loop", "unroll", "sweep"])
+def test_overheads_of_a_form(form: str) -> None:
+    assert 0 < MODEL.iteration_seconds(form, 4) <= MODEL.iteration_seconds(form, 40) < 1e-4
+    few, many = (MODEL.load_seconds(form, 20, count, 28 << 20) for count in (4, 64))
+    assert (few == many == 0) if form in ("scan", "loop") else (0 < few < many < 10)
+
+
+def test_only_calibrated_providers_have_a_model() -> None:
+    with pytest.raises(UsageError, match="no cost profile for provider 'abacus'; there is cpu"):
+        CostModel.load("abacus")
+
+
+@pytest.mark.parametrize("build", [attention, mlp])
+def test_pricing_is_fast(build: Callable[[int], Graph]) -> None:
+    priced = build(64)
+    best = min(_pricing_seconds(priced) for _ in range(50))
+    assert best / len(priced.ops) < 20e-6
+
+
+def _pricing_seconds(priced: Graph) -> float:
+    before = time.thread_time()
+    seconds(MODEL, priced)
+    return time.thread_time() - before

@@ -1,0 +1,32 @@
+"""The model against what calibration measured, and the profile's file."""
+
+from __future__ import annotations
+
+import pytest
+
+from onnx_autochunk.cost.constants import SCHEMA, read_profile, to_constants, to_json
+from onnx_autochunk.cost.model import CostModel
+from onnx_autochunk.cost.points import Point, from_json
+from onnx_autochunk.cost.points import to_json as point_to_json
+
+PROFILE = read_profile("cpu")
+POINTS = [from_json(row) for row in PROFILE["points"]]
+MODEL = CostModel.load()
+
+
+@pytest.mark.parametrize("point", POINTS, ids=str)
+def test_price_is_near_the_measurement(point: Point) -> None:
+    graph = point.graph()
+    ratio = MODEL.op_seconds(graph.ops[0], graph, graph.shape) / point.seconds
+    assert 1 / 1.8 < ratio < 1.8
+
+
+def test_profile_says_what_it_was_measured_with() -> None:
+    assert PROFILE["schema"] == SCHEMA
+    assert PROFILE.keys() == {"schema", "onnxruntime", "provider", "threads", "constants", "points"}
+
+
+def test_profile_survives_reading_and_writing() -> None:
+    assert to_json(to_constants(PROFILE))["constants"]["product_s"] == PROFILE["constants"]["product_s"]
+    assert to_constants(to_json(MODEL.constants)) == MODEL.constants
+    assert from_json(point_to_json(POINTS[0])) == POINTS[0]
