@@ -58,10 +58,12 @@ def frameable(nodes: Sequence[ir.Node]) -> list[ir.Node]:
     """What of a stretch may be framed: what comes after the last barred op, without the assembly of its results."""
     barred = (at for at, node in enumerate(nodes) if node.op_type in UNFRAMED)
     kept = dict.fromkeys(nodes[max(barred, default=-1) + 1 :])
+    inside = set(_with_bodies(kept))
     for node in reversed(tuple(kept)):
-        used_inside = any(user in kept for value in node.outputs for user, _ in value.uses())
+        used_inside = any(user in inside for value in node.outputs for user, _ in value.uses())
         if node.op_type in ASSEMBLY and not used_inside:
             del kept[node]
+            inside.remove(node)
     return list(kept)
 
 

@@ -23,12 +23,16 @@ def signatures(graph: Graph, order: Sequence[int], lifetimes: Lifetimes, timelin
     """A number for each step."""
     step = {index: at for at, index in enumerate(order)}
     horizon = _horizon(order)
+    reread = _reread(graph, order, horizon)
+    borders = lifetimes.valleys()
     numbers: dict[Hashable, int] = {}
     marks = []
     for at, index in enumerate(order):
         mark = (
             _op(graph, graph.ops[index], step, at, horizon),
+            reread[at],
             _held(graph, lifetimes, at, horizon),
+            (at in borders, at + 1 in borders),
             timeline.live_bytes[at],
         )
         marks.append(numbers.setdefault(mark, len(numbers)))
@@ -38,6 +42,19 @@ def signatures(graph: Graph, order: Sequence[int], lifetimes: Lifetimes, timelin
 def _horizon(order: Sequence[int]) -> int:
     """Distances beyond this many steps count as far: enough for a layer, so that depth does not matter."""
     return min(len(order), 512)
+
+
+def _reread(graph: Graph, order: Sequence[int], horizon: int) -> list[tuple[int, ...]]:
+    """How long ago each operand was read before: tells one mask read twice from two masks."""
+    seen: dict[str, int] = {}
+    found = []
+    for at, index in enumerate(order):
+        ages = []
+        for name in graph.ops[index].reads:
+            ages.append(min(horizon, at - seen.get(name, -FAR)))
+            seen[name] = at
+        found.append(tuple(ages))
+    return found
 
 
 def _op(graph: Graph, op: Op, step: Mapping[int, int], at: int, horizon: int) -> Hashable:
