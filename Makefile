@@ -1,7 +1,8 @@
 # make install | demo | test | check | clean. Everything lives in .venv and build/; nothing else is touched.
 
 PYTHON ?= python3
-PYTEST_ARGS ?= -n auto --maxprocesses 4
+# Whole files go to one worker, so that a model which the tests of a file share is exported once.
+PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -28,7 +29,7 @@ demo: $(STAMP)
 	$(BIN)/python -m onnx_autochunk build/gpt2.onnx build/gpt2-chunked.onnx
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -52,12 +52,16 @@ class Goal:
         return self.met(trial) and (self.slowdown is None or self._excess(trial) > -SLACK)
 
     def better(self, best: Trial | None, trial: Trial) -> Trial:
-        """The trial that keeps the limit or comes closer to it; of two that keep it, the one that holds less."""
+        """The trial that keeps the limit or comes closer; of two that keep it, the one that holds less."""
         return trial if best is None or self._rank(trial) < self._rank(best) else best
 
     def worth_trying(self, best: Trial | None, trial: Trial) -> bool:
         """True unless the best trial keeps the limit already and this one promises no less memory."""
-        return best is None or not self.met(best) or trial.predicted_peak_bytes < GAIN * best.predicted_peak_bytes
+        return (
+            best is None
+            or not self.met(best)
+            or trial.predicted_peak_bytes < GAIN * best.predicted_peak_bytes
+        )
 
     def moved(self, trial: Trial) -> Goal:
         """The goal with the aim moved by what the trial missed, or left."""
@@ -72,7 +76,7 @@ class Goal:
         return max(self._excess(trial), 0.0), measured
 
     def _excess(self, trial: Trial) -> float:
-        """By how much a measured trial misses the limit, in bytes or as a ratio; not above 0 when it keeps it."""
+        """By how much a measured trial misses the limit, in bytes or as a ratio; at most 0 if it keeps it."""
         if self.budget_bytes is not None:
             return 0.0 if trial.peak is None else trial.peak.activation_peak_bytes - self.budget_bytes
         assert self.slowdown is not None

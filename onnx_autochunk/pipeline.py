@@ -1,4 +1,4 @@
-"""The stages in order: load, search, plan and emit, verify, measure; again with a tighter goal until the measured fits.
+"""The stages in order: load, search, plan and emit, verify, measure; again until what is measured fits.
 
 Everything a stage does stands in its own package; this page says what follows what.
 """
@@ -19,7 +19,7 @@ from .cost.model import CostModel
 from .emit.weave import METADATA, usable_forms
 from .errors import BudgetError
 from .goal import Goal
-from .graph.load import Loaded, Source, load
+from .graph.load import Loaded, Source, load, write_out_einsums
 from .graph.save import save, weights_bytes
 from .memory.lifetime import Timeline, simulate
 from .options import Options
@@ -79,6 +79,7 @@ class _Run:
 
     options: Options
     progress: Progress
+    original: Loaded | None = None
     timings_s: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -95,9 +96,10 @@ class _Run:
         """True when models are run."""
         return not (self.options.no_verify or self.options.plan_only)
 
-    def unchanged(self, loaded: Loaded, report: Report) -> Result:
+    def unchanged(self, report: Report) -> Result:
         """The input as it is, with the reason in the report."""
-        return Result(loaded.model, None, replace(report, timings_s=self.timings_s), self.options)
+        assert self.original is not None, "the model is loaded"
+        return Result(self.original.model, None, replace(report, timings_s=self.timings_s), self.options)
 
 
 def run(source: Source, options: Options, progress: Progress | None = None) -> Result:
@@ -118,15 +120,18 @@ def run(source: Source, options: Options, progress: Progress | None = None) -> R
     with this.stage("load"):
         loaded = load(source, dims=options.dims, shapes=options.input_shapes)
     if METADATA in loaded.model.metadata_props:
-        return this.unchanged(loaded, Report(Status.UNCHANGED, "onnx_autochunk has chunked this model before."))
+        return replace(this, original=loaded).unchanged(
+            Report(Status.UNCHANGED, "onnx_autochunk has chunked this model before.")
+        )
     with this.stage("analyze"):
         as_run = simulate(loaded.graph, provider=options.provider)
     with this.stage("search"):
         forms = usable_forms(loaded.model, options)
-        planner = make_planner(loaded.graph, options, CostModel.load(options.provider), forms)
+        rewritable = write_out_einsums(loaded)
+        planner = make_planner(rewritable.graph, options, CostModel.load(options.provider), forms)
     original = Path(source) if isinstance(source, str | os.PathLike) and not loaded.dims else None
     with open_bench(original, loaded.model, options) as bench:
-        return _reach(this, planner, loaded, as_run, bench)
+        return _reach(replace(this, original=loaded), planner, rewritable, as_run, bench)
 
 
 def _reach(this: _Run, planner: Planner, loaded: Loaded, as_run: Timeline, bench: Bench) -> Result:
@@ -143,11 +148,17 @@ def _reach(this: _Run, planner: Planner, loaded: Loaded, as_run: Timeline, bench
     if not met and goal.budget_bytes is not None:
         return _missed(this, planner, loaded, goal, trial, report)
     if trial is None or not met:
-        why = "No plan stays within the time ratio." if planner.candidates else "Nothing in it is worth chunking."
-        return this.unchanged(loaded, replace(report, status=Status.UNCHANGED, message=why, regions=()))
+        why = (
+            "No plan stays within the time ratio."
+            if planner.candidates
+            else "Nothing in it is worth chunking."
+        )
+        return this.unchanged(replace(report, status=Status.UNCHANGED, message=why, regions=()))
     if not trial.plan.regions:
-        why = "The model fits the budget as it is." if goal.budget_bytes else "Nothing in it is worth chunking."
-        return this.unchanged(loaded, replace(report, status=Status.UNCHANGED, message=why))
+        why = (
+            "The model fits the budget as it is." if goal.budget_bytes else "Nothing in it is worth chunking."
+        )
+        return this.unchanged(replace(report, status=Status.UNCHANGED, message=why))
     status = Status.PLANNED if this.options.plan_only else Status.CHUNKED
     return Result(trial.model, trial.plan, replace(report, status=status), this.options)
 
@@ -212,12 +223,16 @@ def _report(
     return replace(
         report,
         baseline=replace(before, latency_s=None if timed is None else timed.baseline_s),
-        chunked=describe_cost(trial.predicted_peak_bytes, trial.peak, None if timed is None else timed.chunked_s),
+        chunked=describe_cost(
+            trial.predicted_peak_bytes, trial.peak, None if timed is None else timed.chunked_s
+        ),
         budget_met=None if goal.budget_bytes is None else goal.met(trial),
         slowdown_measured=None if timed is None else timed.ratio,
         regions=tuple(describe_region(loaded.graph, planned) for planned in trial.plan.regions),
         refusals=refusals(loaded.graph, planner.timeline, trial.plan, planner.setting.rules),
-        verify=trial.comparison and describe_comparison(trial.comparison, this.options.verify_runs),
+        verify=None
+        if trial.comparison is None
+        else describe_comparison(trial.comparison, this.options.verify_runs),
     )
 
 

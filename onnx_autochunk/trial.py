@@ -1,7 +1,7 @@
 """One plan carried out: emitted, run on paper as emitted, and, when asked, verified and measured.
 
-Selection adds up prices region by region; which dead buffers ORT keeps for later values of the same shape couples the
-regions, so a plan counts only by the simulation of the whole model that it gives.
+Selection adds up prices region by region; which dead buffers ORT keeps for later values of the same shape
+couples the regions, so a plan counts only by the simulation of the whole model that it gives.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from .plan.planner import Planner
 from .verify.compare import Comparison
 from .verify.measure import PeakMeasurement, TimeMeasurement
 
-TIGHTENING = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)  # budgets tried, of the one asked for
-LOOSENING = (1.0, 1.03, 1.07, 1.12, 1.2, 1.3, 1.5)  # ... of the least one
+# Budgets that are tried, as shares of the one asked for, and of the least one.
+TIGHTENING = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+LOOSENING = (1.0, 1.03, 1.07, 1.12, 1.2, 1.3, 1.5)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A plan, the model it gives and that model's memory on paper; measurements are None until they are made."""
+    """A plan, the model it gives, and its memory on paper; measurements are None until they are made."""
 
     plan: Plan
     model: ir.Model

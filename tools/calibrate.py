@@ -1,9 +1,9 @@
 """Measures what ONNX Runtime's kernels cost here and writes `onnx_autochunk/cost/profiles/cpu.json`.
 
 `python tools/calibrate.py` takes about two minutes. Other work on the machine must not show in the numbers.
-So each case runs on one thread and is timed by that thread's own clock, which stops while something else has the
-core; it runs in short bursts, in many rounds over all cases, and its fastest run counts. An op that hands work to
-other threads is then taken to be that many times as fast.
+So each case runs on one thread and is timed by that thread's own clock, which stops while something else has
+the core; it runs in short bursts, in many rounds over all cases, and its fastest run counts. An op that hands
+work to other threads is then taken to be that many times as fast.
 """
 
 from __future__ import annotations

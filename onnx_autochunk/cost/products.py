@@ -15,6 +15,7 @@ from typing import NamedTuple
 from .call import Call
 
 LANES = 16  # columns that a kernel computes at once
+SCATTERED = 4  # how much more a transposed element costs when it leaves its run
 PANEL_COLUMNS = 128
 PANEL_DEPTHS = 256
 NEAR_ELEMENTS = 1 << 19  # right elements that stay in the second-level cache from call to call
@@ -129,9 +130,7 @@ class _Roles(NamedTuple):
     left: str
     right: str
     groups: tuple[str, str, str, str]  # batch, m, n, k
-    moved: tuple[
-        bool, bool, bool
-    ]  # left, right, result: transposed to or from `batch m k`, `batch k n`, `batch m n`
+    moved: tuple[int, int, int]  # of left, right and result: 0, 1 or, where the last axis changes, SCATTERED
 
 
 @lru_cache(maxsize=256)
@@ -145,6 +144,12 @@ def _roles(equation: str) -> _Roles | None:
     m = "".join(label for label in out if label in left and label not in right)
     n = "".join(label for label in out if label in right and label not in left)
     k = "".join(label for label in left if label in right and label not in out)
-    return _Roles(
-        left, right, (batch, m, n, k), (left != batch + m + k, right != batch + k + n, out != batch + m + n)
-    )
+    moved = _move(left, batch + m + k), _move(right, batch + k + n), _move(out, batch + m + n)
+    return _Roles(left, right, (batch, m, n, k), moved)
+
+
+def _move(given: str, needed: str) -> int:
+    """What it takes to bring axes into another order: nothing, moving runs, moving single elements."""
+    if given == needed:
+        return 0
+    return 1 if given[-1:] == needed[-1:] else SCATTERED

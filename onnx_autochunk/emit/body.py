@@ -54,7 +54,8 @@ def copy_ops(
             _input(weaving, scope, (op, rule, step), at, length, made, slices) for at in range(len(op.inputs))
         ]
         outputs = [
-            _result(weaving, scope, name, place, length) for name, place in zip(op.outputs, step.results, strict=True)
+            _result(weaving, scope, name, place, length)
+            for name, place in zip(op.outputs, step.results, strict=True)
         ]
         node = weaving.nodes[index]
         scope.nodes.append(

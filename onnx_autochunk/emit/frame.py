@@ -1,26 +1,29 @@
 """Put a stretch of the model into a frame: a Scan of one iteration, whose body has memory of its own.
 
-ORT keeps a dead buffer for any later value of the same shape, so a model of equal layers holds, all the time, as many
-buffers of each shape as any one moment needs. A body is planned by itself and gives everything back when it ends:
+ORT keeps a dead buffer for any later value of the same shape, so a model of equal layers holds, all the time,
+as many buffers of each shape as any one moment needs. A body is planned by itself and gives everything back
+when it ends:
 
-    LayerNorm -> k, v -> Scan(chunks) -> x'      becomes      Scan(once){LayerNorm -> k, v -> Scan(chunks)} -> x'
+    LayerNorm -> k, v -> Scan(chunks) -> x'    becomes    Scan(once){LayerNorm -> k, v -> Scan(chunks)} -> x'
 
-Measured on a ViT of 4 layers: 138 MiB without frames, 77 MiB with. Weights are captured and packed once; a frame costs
-microseconds and no time to load. Source: onnxruntime/core/framework/allocation_planner.cc, FindReusableTensor.
+Measured on a ViT of 4 layers: 138 MiB without frames, 77 MiB with. Weights are captured and packed once; a
+frame costs microseconds and no time to load. Source: onnxruntime/core/framework/allocation_planner.cc,
+FindReusableTensor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import onnx_ir as ir
 
-from .scope import Scope
+from .scope import Scope, shape_of
 
 # ORT's blocked convolutions on CPU need their weights in the graph they run in (ORT: NchwcTransformer).
 UNFRAMED = frozenset({"Conv", "ConvTranspose", "FusedConv"})
-# What puts results together stays outside: as the last op of a body it would copy a view, or, measured for Concat, hold
-# one more buffer of the result's size.
+# What puts results together stays outside: as the last op of a body it would copy a view, or, measured for
+# Concat, hold one more buffer of the result's size.
 ASSEMBLY = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity", "Concat"})
 
 
@@ -34,12 +37,12 @@ def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.No
     """
     inside = set(_with_bodies(nodes))
     results = [value for node in nodes for value in node.outputs if _leaves(value, inside)]
-    if any(value.shape is None or value.is_graph_output() for value in results):
+    if any(value.is_graph_output() or not _is_static(value) for value in results):
         return []  # a frame's result is viewed in its own shape, which ORT copies for an output of the model
-    outer = [scope.value(f"{value.name}/framed", value.dtype, (1, *_shape(value))) for value in results]
+    outer = [scope.value(f"{value.name}/framed", value.dtype, (1, *shape_of(value))) for value in results]
     _hand_over(results, outer, inside, scope)
     body = Scope(f"{scope.prefix}/body", scope.names)
-    once, seen = scope.constant([[0]]), body.value("once", ir.DataType.INT64, (1,))
+    once, seen = scope.constant(np.zeros((1, 1), np.int64)), body.value("once", ir.DataType.INT64, (1,))
     place = _after(nodes)
     graph.remove(nodes)
     inner = ir.Graph([seen], results, nodes=nodes, name=body.prefix)
@@ -55,7 +58,7 @@ def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.No
 
 
 def frameable(nodes: Sequence[ir.Node]) -> list[ir.Node]:
-    """What of a stretch may be framed: what comes after the last barred op, without the assembly of its results."""
+    """What of a stretch may be framed: all after the last barred op, but for the assembly of its results."""
     barred = (at for at, node in enumerate(nodes) if node.op_type in UNFRAMED)
     kept = dict.fromkeys(nodes[max(barred, default=-1) + 1 :])
     inside = set(_with_bodies(kept))
@@ -79,8 +82,8 @@ def _leaves(value: ir.Value, inside: set[ir.Node]) -> bool:
     return value.is_graph_output() or any(user not in inside for user, _ in value.uses())
 
 
-def _shape(value: ir.Value) -> tuple[int, ...]:
-    return tuple(int(dim) for dim in value.shape or ())
+def _is_static(value: ir.Value) -> bool:
+    return value.shape is not None and value.shape.is_static()
 
 
 def _hand_over(
@@ -89,7 +92,7 @@ def _hand_over(
     """Let readers outside the frame read its outputs, in the results' own shapes and under their names."""
     for value, framed in zip(results, outer, strict=True):
         name = str(value.name)
-        viewed = scope.reshape(framed, _shape(value), name)
+        viewed = scope.reshape(framed, shape_of(value), name)
         for user, index in tuple(value.uses()):
             if user not in inside and user not in scope.nodes:
                 user.replace_input_with(index, viewed)

@@ -1,7 +1,7 @@
 """Raise the opset version of a model whose operators mean the same in the newer one.
 
-onnx's own converter drops node metadata and cannot pass 2 GB; from opset 18 on, hardly any operator changed its meaning,
-so the number is enough, and a model with one that did is refused.
+onnx's own converter drops node metadata and cannot pass 2 GB; from opset 18 on, hardly any operator changed
+its meaning, so the number is enough, and a model with one that did is refused.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def opset_obstacle(model: ir.Model, target: int) -> str | None:
     if version < OLDEST:
         return f"opset {version} is older than {OLDEST}"
     for node in model.graph.all_nodes():
-        if node.domain in ("", "ai.onnx") and any(version < v <= target for v in CHANGED.get(node.op_type, ())):
+        if node.domain in ("", "ai.onnx") and any(
+            version < v <= target for v in CHANGED.get(node.op_type, ())
+        ):
             return f"{node.op_type} {node.name!r} changes its meaning between opset {version} and {target}"
     return None
 
@@ -52,7 +54,9 @@ def raise_opset(model: ir.Model, target: int) -> None:
         UsageError: an operator changed its meaning in between.
     """
     if obstacle := opset_obstacle(model, target):
-        raise UsageError(f"cannot raise the model to opset {target}: {obstacle}; choose --form scan or unroll")
+        raise UsageError(
+            f"cannot raise the model to opset {target}: {obstacle}; choose --form scan or unroll"
+        )
     if model.opset_imports.get("", 1) < target:
         model.opset_imports[""] = target
         model.ir_version = max(model.ir_version, 10)

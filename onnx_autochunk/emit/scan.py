@@ -2,10 +2,10 @@
 
     x [1, 4096, 768] -Reshape-> [32, 1, 128, 768] -Scan-> [32, 1, 128, 768] -Reshape-> [1, 4096, 768]
 
-Scan hands views of its inputs to the body and lets the body write into the output, so nothing is copied when the cut
-axis is outermost. Any other input is sliced inside the body, at a start that Scan hands in; any other output is
-transposed afterwards. Weights are captured, packed once, and no copy of the body costs time to load.
-Source: onnxruntime/core/providers/cpu/controlflow/scan_utils.cc.
+Scan hands views of its inputs to the body and lets the body write into the output, so nothing is copied when
+the cut axis is outermost. Any other input is sliced inside the body, at a start that Scan hands in; any other
+output is transposed afterwards. Weights are captured, packed once, and no copy of the body costs time to
+load. Source: onnxruntime/core/providers/cpu/controlflow/scan_utils.cc.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..plan.plan import PlannedRegion
 from ..plan.price import in_front, is_view
 from ..plan.region import Cut
 from .body import Weaving, copy_ops
-from .scope import Scope
+from .scope import Scope, shape_of
 from .unroll import concat, emit_chunk
 
 
@@ -61,7 +61,9 @@ def _scan(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[Cut, i
     ]
     attributes = [ir.AttrGraph("body", inner), ir.AttrInt64("num_scan_inputs", len(feeds))]
     name = scope.names.fresh(f"{scope.prefix}/Scan")
-    scope.nodes.append(ir.Node("", "Scan", [read for read, _ in feeds], attributes, outputs=outputs, name=name))
+    scope.nodes.append(
+        ir.Node("", "Scan", [read for read, _ in feeds], attributes, outputs=outputs, name=name)
+    )
     return dict(zip(region.outputs, outputs, strict=True))
 
 
@@ -109,14 +111,12 @@ def _starts(scope: Scope, body: Scope, planned: PlannedRegion, unit: int) -> lis
     ]
 
 
-def _unstack(
-    weaving: Weaving, scope: Scope, planned: PlannedRegion, cut: Cut, stacked: ir.Value
-) -> ir.Value:
+def _unstack(weaving: Weaving, scope: Scope, planned: PlannedRegion, cut: Cut, stacked: ir.Value) -> ir.Value:
     """`(count, ..., length, ...)` -> `(..., count * length, ...)`: free when the axis is outermost."""
     axis, chunking = cut.position.axis, planned.chunking
     whole = cut.position.sliced_shape(weaving.shape(cut.value), chunking.length * chunking.count)
     if not in_front(weaving.graph.values[cut.value], cut.position):
-        shape = tuple(int(dim) for dim in stacked.shape or ())
+        shape = shape_of(stacked)
         order = (*range(1, axis + 1), 0, *range(axis + 1, len(shape)))
         turned = scope.value(f"{cut.value}/turned", stacked.dtype, [shape[a] for a in order])
         stacked = scope.call("Transpose", [stacked], turned, {"perm": order})

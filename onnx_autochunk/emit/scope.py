@@ -12,6 +12,12 @@ Shape = tuple[int, ...]
 END = np.iinfo(np.int64).max
 
 
+def shape_of(value: ir.Value) -> Shape:
+    """Shape of a value whose dims are numbers."""
+    assert value.shape is not None, "a value that is cut, copied or framed has a shape"
+    return value.shape.numpy()
+
+
 class Names:
     """Names that no other value or node of the model has."""
 
@@ -56,7 +62,7 @@ class Scope:
         op_type: str,
         inputs: Sequence[ir.Value | None],
         output: ir.Value,
-        attributes: Mapping[str, object] | None = None,
+        attributes: Mapping[str, int | Sequence[int]] | None = None,
     ) -> ir.Value:
         """Add a node with one result."""
         attrs = [ir.convenience.convert_attribute(name, value) for name, value in (attributes or {}).items()]
@@ -71,10 +77,10 @@ class Scope:
     def slice(self, value: ir.Value, axis: int, bounds: tuple[int, int], label: str) -> ir.Value:
         """A range of one axis.
 
-        A second, full axis is named as well: ORT would fuse slices that cover a single axis into one Split, and all
-        pieces would exist at once (ORT: GatherSliceToSplitFusion).
+        A second, full axis is named as well: ORT would fuse slices that cover a single axis into one Split,
+        and all pieces would exist at once (ORT: GatherSliceToSplitFusion).
         """
-        shape = tuple(int(dim) for dim in value.shape or ())
+        shape = shape_of(value)
         other = [next(a for a in range(len(shape)) if a != axis)] if len(shape) > 1 else []
         starts, ends = [bounds[0]] + [0] * len(other), [bounds[1]] + [END] * len(other)
         inputs = [value, *map(self.constant, (starts, ends, [axis, *other]))]

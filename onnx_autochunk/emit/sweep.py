@@ -1,7 +1,7 @@
-"""The form sweep: chunks written back into the buffer they were read from, `Slice(buf) -> body -> TensorScatter(buf)`.
+"""The form sweep: chunks go back into the buffer they come from, `Slice(buf) -> body -> TensorScatter(buf)`.
 
-Peak one X where other forms take two, because ORT runs TensorScatter in place; the chain of buffers also forces the
-order of the chunks. Needs opset 24. Which input can be the buffer: `plan.hosts`.
+Peak one X where other forms take two, because ORT runs TensorScatter in place; the chain of buffers also
+forces the order of the chunks. Needs opset 24. Which input can be the buffer: `plan.hosts`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ..plan.hosts import sweep_hosts
 from ..plan.plan import PlannedRegion
 from ..plan.region import Cut
 from .body import Weaving, copy_ops
-from .scope import Scope
+from .scope import Scope, shape_of
 
 SWEEP_OPSET = 24
 
@@ -40,12 +40,12 @@ def _slice(scope: Scope, buffer: ir.Value, cut: Cut, bounds: tuple[int, int]) ->
 
 def _scatter(scope: Scope, buffer: ir.Value, update: ir.Value, cut: Cut, start: int) -> ir.Value:
     """Write a chunk into the buffer; TensorScatter wants a batch axis in front of the one it writes along."""
-    shape = tuple(int(dim) for dim in buffer.shape or ())
+    shape = shape_of(buffer)
     axis = cut.position.axis
     if axis:
         return _tensor_scatter(scope, buffer, update, axis, start * cut.position.unit, cut.value)
     batched = scope.reshape(buffer, (1, *shape), f"{cut.value}/batched")
-    rows = scope.reshape(update, (1, *(int(dim) for dim in update.shape or ())), f"{cut.value}/rows")
+    rows = scope.reshape(update, (1, *shape_of(update)), f"{cut.value}/rows")
     written = _tensor_scatter(scope, batched, rows, 1, start * cut.position.unit, cut.value)
     return scope.reshape(written, shape, f"{cut.value}/swept")
 
@@ -53,7 +53,7 @@ def _scatter(scope: Scope, buffer: ir.Value, update: ir.Value, cut: Cut, start: 
 def _tensor_scatter(
     scope: Scope, buffer: ir.Value, update: ir.Value, axis: int, start: int, label: str
 ) -> ir.Value:
-    shape = tuple(int(dim) for dim in buffer.shape or ())
+    shape = shape_of(buffer)
     where = scope.constant([start] * shape[0])
     result = scope.value(f"{label}/written", buffer.dtype, shape)
     return scope.call("TensorScatter", [buffer, update, where], result, {"axis": axis})

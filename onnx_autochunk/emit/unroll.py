@@ -1,6 +1,7 @@
 """The form unroll: every chunk written out, `Slice -> body -> ... -> Concat`.
 
-Works along any axis and with any tail; peak two of each output; every copy is optimised and prepacked when loading.
+Works along any axis and with any tail; peak two of each output; every copy is optimised and prepacked when
+loading.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import onnx_ir as ir
 
 from ..errors import UsageError
+from ..graph.einsum import put_back
 from ..graph.load import Loaded
 from ..options import Form, Options
 from ..plan.plan import Frames, Plan, PlannedRegion
@@ -34,8 +35,14 @@ def weave(loaded: Loaded, plan: Plan) -> ir.Model:
     weaving = _weaving(loaded, model)
     names = Names(_taken(model))
     added = [_replace(weaving, planned, Scope(f"chunk/{planned.name}", names)) for planned in plan.regions]
+    replaced = put_back(model, loaded.einsums)
     model.graph.sort()
-    _frame(weaving, plan, {p.name: nodes for p, nodes in zip(plan.regions, added, strict=True)}, names)
+    nodes = [replaced.get(node, node) for node in weaving.nodes]
+    members = {
+        planned.name: [*new, *(nodes[index] for index in planned.alongside)]
+        for planned, new in zip(plan.regions, added, strict=True)
+    }
+    _frame(weaving, plan, members, names)
     if any(planned.form is Form.SWEEP for planned in plan.regions):
         raise_opset(model, SWEEP_OPSET)
     model.metadata_props[METADATA] = json.dumps(describe(plan), sort_keys=True)
@@ -77,7 +84,7 @@ def describe(plan: Plan) -> dict[str, object]:
 def _weaving(loaded: Loaded, model: ir.Model) -> Weaving:
     """The same records over the copied model: nodes and values are found again by position and name."""
     values = {v.name: v for v in model.graph.inputs if v.name}
-    values.update({name: value for name, value in model.graph.initializers.items()})
+    values.update(model.graph.initializers)
     values.update({v.name: v for node in model.graph for v in node.outputs if v.name})
     copies = dict(zip(loaded.model.graph, model.graph, strict=True))
     return Weaving(model, loaded.graph, tuple(copies[node] for node in loaded.nodes), values)
@@ -105,12 +112,8 @@ def _replace(weaving: Weaving, planned: PlannedRegion, scope: Scope) -> list[ir.
     return scope.nodes
 
 
-def _frame(weaving: Weaving, plan: Plan, added: Mapping[str, list[ir.Node]], names: Names) -> None:
-    """Put regions, groups of them, or both into frames."""
-    members = {
-        planned.name: [*added[planned.name], *(weaving.nodes[index] for index in planned.alongside)]
-        for planned in plan.regions
-    }
+def _frame(weaving: Weaving, plan: Plan, members: dict[str, list[ir.Node]], names: Names) -> None:
+    """Put regions, groups of them, or both into frames; `members` are each region's nodes and those alongside it."""
     if plan.frames in (Frames.REGIONS, Frames.NESTED):
         for name, nodes in members.items():
             members[name] = _framed(weaving, nodes, Scope(f"frame/{name}", names))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,6 +19,7 @@ import onnx_ir.passes.common as passes
 from numpy.typing import NDArray
 
 from ..errors import AutochunkError, ModelError
+from .einsum import WrittenOut, write_out
 from .fold import run_time_ops
 from .model import ITEM_BITS, Graph, Op, Origin, Value
 from .sizes import bind_dims, evaluate_shape_vectors
@@ -36,12 +37,14 @@ class Loaded:
         model: the IR model, cleaned: functions inlined, names unique, shapes inferred.
         nodes: IR node of each op of `graph`.
         dims: sizes given to symbolic dimensions.
+        einsums: what `write_out_einsums` replaced.
     """
 
     model: ir.Model
     graph: Graph
     nodes: tuple[ir.Node, ...]
     dims: Mapping[str, int]
+    einsums: tuple[WrittenOut, ...] = ()
 
 
 def load(
@@ -62,6 +65,7 @@ def load(
         UsageError: a symbolic dimension has no size, or a name is not the model's.
     """
     model = _read(source)
+    _check(model, _describe(source))
     try:
         _clean(model)
         bound = bind_dims(model, dims or {}, shapes or {})
@@ -81,19 +85,44 @@ def derive(model: ir.Model, dims: Mapping[str, int] | None = None) -> Loaded:
     return Loaded(model, running.graph, tuple(nodes[index] for index in running.kept), dims or {})
 
 
+def write_out_einsums(loaded: Loaded) -> Loaded:
+    """The same model with its Einsums as matrix products, as plans are made for; `loaded` stays as it is."""
+    if not any(node.op_type == "Einsum" for node in loaded.nodes):
+        return loaded
+    model = loaded.model.clone()
+    einsums = write_out(model)
+    return replace(derive(model, loaded.dims), einsums=einsums)
+
+
 def _read(source: Source) -> ir.Model:
     if isinstance(source, ir.Model):
         return source.clone()
-    if isinstance(source, onnx.ModelProto):
-        return ir.from_proto(source)
-    path = Path(source)
-    if not path.is_file():
-        what = "is a directory, not a file" if path.is_dir() else "no such file"
-        raise ModelError(f"{path}: {what}; give the path of an ONNX model")
+    if not isinstance(source, onnx.ModelProto) and not Path(source).is_file():
+        what = "is a directory, not a file" if Path(source).is_dir() else "no such file"
+        raise ModelError(f"{source}: {what}; give the path of an ONNX model")
     try:
-        return ir.load(path)
+        return ir.from_proto(source) if isinstance(source, onnx.ModelProto) else ir.load(source)
     except Exception as error:
-        raise ModelError(f"{path}: not a readable ONNX model: {_first_line(error)}") from error
+        raise ModelError(f"{_describe(source)}: not a readable ONNX model: {_first_line(error)}") from error
+
+
+def _check(model: ir.Model, where: str) -> None:
+    """What reading leaves open: every weight's file is there, and every operand is something's result."""
+    for name, value in model.graph.initializers.items():
+        tensor = value.const_value
+        if isinstance(tensor, ir.ExternalTensor) and not Path(tensor.path).is_file():
+            raise ModelError(f"{where}: weight {name!r} is in {tensor.path}: no such file; put it there")
+    for node in model.graph:
+        for operand in node.inputs:
+            if operand is not None and not _has_source(operand):
+                raise ModelError(
+                    f"{where}: the graph is not valid: {node.op_type} {node.name!r} reads {operand.name!r}, which "
+                    "nothing computes"
+                )
+
+
+def _has_source(value: ir.Value) -> bool:
+    return value.producer() is not None or value.is_graph_input() or value.is_initializer()
 
 
 def _clean(model: ir.Model) -> None:
@@ -160,7 +189,8 @@ def _name(value: ir.Value | None) -> str:
 
 def _value(value: ir.Value, origin: Origin) -> Value:
     dtype = _dtype(value.dtype)
-    return Value(_name(value), dtype, _shape(value.shape) if dtype in ITEM_BITS else None, origin)
+    is_tensor = dtype in ITEM_BITS and isinstance(value.type, ir.TensorType)
+    return Value(_name(value), dtype, _shape(value.shape) if is_tensor else None, origin)
 
 
 def _constant(name: str, value: ir.Value, tensor: ir.TensorProtocol | None) -> Value:
@@ -197,5 +227,8 @@ def _describe(source: Source) -> str:
     return str(source) if isinstance(source, str | os.PathLike) else "the model"
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
+    """What went wrong first: libraries wrap it in where they were at that time."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

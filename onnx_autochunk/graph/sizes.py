@@ -79,7 +79,7 @@ def _sizes(
                 how = f"--dim {label}=SIZE" if label else f"--input-shape {name}:SIZE,SIZE,..."
                 raise UsageError(f"input {name!r} has {what}: give its size with {how}")
             size = found
-            if used.setdefault(label or f"{name}.{axis}", size) != size:
+            if used.setdefault(label or f"{name}.{axis}", dims.get(label or "", size)) != size:
                 raise UsageError(
                     f"input {name!r}: dimension {label!r} is given the sizes {used[str(label)]} and {size}"
                 )

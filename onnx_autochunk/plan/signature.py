@@ -1,7 +1,7 @@
 """One number per step, equal where growth and pricing cannot tell two steps apart.
 
-It covers the op, its shapes, how far away its producers and readers are, and what is held around it; names
-are left out. Weights that layers share or not, and values from far away, look alike when their shapes do.
+It covers the op, its shapes, how far away its producers and readers are, how long ago its operands were read
+before, what is held around it and whether it may be cut off; names are left out.
 
 Source: DESIGN section 6, repeated layers by structural hash.
 """

@@ -1,4 +1,4 @@
-"""Try rewritten models against one original: same outputs, measured memory, measured time; files live in one folder."""
+"""Try rewritten models against one original: same outputs, and what memory and time they take."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ class Bench:
         specs = read_specs(self.original)
         if self.options.input_data is not None:
             return (load_inputs(self.options.input_data, specs),)
-        return tuple(random_inputs(specs, seed=MEASURED_SEED + run) for run in range(self.options.verify_runs))
+        return tuple(
+            random_inputs(specs, seed=MEASURED_SEED + run) for run in range(self.options.verify_runs)
+        )
 
     @cached_property
     def baseline(self) -> PeakMeasurement:
@@ -73,8 +75,8 @@ class Bench:
         )
         if not found.passed:
             raise VerificationError(
-                f"the rewritten model computes something else, so nothing was written: {found.reason}. This is a bug: "
-                "please report it; --exclude with the name of a node named above may avoid it"
+                f"the rewritten model computes something else, so nothing was written: {found.reason}. This is "
+                "a bug: please report it; --exclude with the name of a node named above may avoid it"
             )
         return found
 
@@ -86,13 +88,18 @@ class Bench:
         """Time of a rewritten model against the original."""
         options = self.options
         return measure_time(
-            self.original, path, self.inputs[0], pairs=pairs, provider=options.provider, threads=options.threads
+            self.original,
+            path,
+            self.inputs[0],
+            pairs=pairs,
+            provider=options.provider,
+            threads=options.threads,
         )
 
 
 @contextmanager
 def open_bench(original: Path | None, model: ir.Model, options: Options) -> Iterator[Bench]:
-    """A bench for a model; one that is no file yet, or whose sizes were fixed, is written to the folder first."""
+    """A bench for a model; one that is no file yet, or whose sizes were given, is written first."""
     with tempfile.TemporaryDirectory(prefix="onnx_autochunk-") as name:
         folder = Path(name)
         if original is None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-from onnx import ModelProto, helper, numpy_helper, parser
+from onnx import ModelProto, numpy_helper, parser
 
+from onnx_autochunk.axes import Position
 from onnx_autochunk.graph.load import Loaded, load
 from onnx_autochunk.graph.model import Graph
 from onnx_autochunk.memory.order import execution_order
-from onnx_autochunk.plan.grow import Setting
+from onnx_autochunk.options import Form
+from onnx_autochunk.plan.chunking import Chunking
+from onnx_autochunk.plan.grow import Setting, grow
+from onnx_autochunk.plan.plan import PlannedRegion
+from onnx_autochunk.plan.region import Region
 from onnx_autochunk.plan.rules import Rules
 
 Shapes = Mapping[str, Sequence[int]]
@@ -25,7 +30,8 @@ LAYER = """
     {i}qs = Reshape({i}q, split)  {i}qh = Transpose<perm=[0,2,1,3]>({i}qs)
     {i}ks = Reshape({i}k, split)  {i}kh = Transpose<perm=[0,2,3,1]>({i}ks)
     {i}vs = Reshape({i}v, split)  {i}vh = Transpose<perm=[0,2,1,3]>({i}vs)
-    {i}scores = MatMul({i}qh, {i}kh)  {i}scaled = Mul({i}scores, scale)  {i}probs = Softmax<axis=-1>({i}scaled)
+    {i}scores = MatMul({i}qh, {i}kh)  {i}scaled = Mul({i}scores, scale)
+    {i}probs = Softmax<axis=-1>({i}scaled)
     {i}heads = MatMul({i}probs, {i}vh)  {i}back = Transpose<perm=[0,2,1,3]>({i}heads)
     {i}context = Reshape({i}back, join)
     {i}o0 = MatMul({i}context, {i}wo)  {i}o = Add({i}o0, {i}bo)  {i}res = Add({x}, {i}o)
@@ -52,7 +58,7 @@ def loaded(text: str, weights: Shapes | None = None, **integers: Sequence[int]) 
 
 def _weight(shape: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     count = int(np.prod(shape, dtype=np.int64))
-    return (np.arange(count, dtype=np.float32) % 7 / 32 - 0.1).reshape(shape)
+    return np.linspace(-0.1, 0.1, count, dtype=np.float32).reshape(shape)
 
 
 def transformer(layers: int, *, tokens: int = 256, width: int = 32, heads: int = 4) -> ModelProto:
@@ -65,9 +71,7 @@ def transformer(layers: int, *, tokens: int = 256, width: int = 32, heads: int =
     weights: dict[str, Sequence[int]] = {"scale": ()}
     for name in names:
         weights.update({f"{name}{weight}": shape for weight, shape in _weights(width)})
-    return model(
-        text, weights, split=[1, tokens, heads, width // heads], join=[1, tokens, width]
-    )
+    return model(text, weights, split=[1, tokens, heads, width // heads], join=[1, tokens, width])
 
 
 def _weights(width: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -77,5 +81,25 @@ def _weights(width: int) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def setting(graph: Graph, excluded: Sequence[int] = ()) -> Setting:
+    """What growth reads, in the order in which ORT would run the graph."""
     order = execution_order(graph)
     return Setting(graph, order, Rules(graph, order), frozenset(excluded))
+
+
+def grown(where: Setting, value: str, axis: int) -> list[Region]:
+    """Regions that end with the op of `value`, cut along one of its axes, with every step a border."""
+    graph = where.graph
+    shape = graph.shape(value)
+    assert shape is not None
+    end = where.rules.step[graph.producer[value].index]
+    return list(grow(where, end, Position.whole(shape, axis), range(len(where.order) + 1)))
+
+
+def results(graph: Graph, ops: Iterable[int]) -> set[str]:
+    """The first results of ops: their names in the tests."""
+    return {graph.ops[index].outputs[0] for index in ops}
+
+
+def planned(region: Region, form: Form, chunking: Chunking) -> PlannedRegion:
+    """One region as a plan has it; `alongside` is empty, so that no frame holds more than the region."""
+    return PlannedRegion("only", region, form, chunking, (), 0, 0, 0)

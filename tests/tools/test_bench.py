@@ -1,6 +1,6 @@
 """The benchmark: limits, the table, and a small model through all of it.
 
-How long something took is not judged here: other work on the machine shows in it, and may leave a plan rejected.
+Times are not judged here: other work on the machine shows in it, and may get a plan rejected.
 """
 
 from __future__ import annotations
