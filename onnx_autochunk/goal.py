@@ -9,7 +9,7 @@ from .plan.planner import Planner
 from .trial import Trial, fastest_within, smallest_within
 
 SAFETY = 0.99  # share of the next goal that is aimed at after a miss
-SLACK = 0.02  # of the time ratio: closer than this to the limit is close enough
+SLACK = 0.03  # of the time ratio: closer than this to the limit is close enough
 GAIN = 0.97  # of the peak: less of a gain is not worth measuring another plan
 
 

@@ -20,7 +20,7 @@ from .emit.weave import METADATA, usable_forms
 from .errors import BudgetError
 from .goal import Goal
 from .graph.load import Loaded, Source, load, write_out_einsums
-from .graph.save import save, weights_bytes
+from .graph.save import copy, has_external, save, weights_bytes
 from .memory.lifetime import Timeline, simulate
 from .options import Options
 from .plan.plan import Plan, PlannedRegion
@@ -39,7 +39,7 @@ from .verify.bench import Bench, open_bench
 
 logger = logging.getLogger(__package__)
 
-ATTEMPTS = 4  # plans that are measured before the closest one has to do
+ATTEMPTS = 3  # plans that are measured before the closest one has to do
 PAIRS = 7  # runs of each model that a time ratio rests on
 
 
@@ -51,12 +51,14 @@ class Result:
         model: the rewritten model; the original where nothing was changed.
         plan: the regions; None where nothing was changed.
         report: everything found and measured.
+        source: the file to copy where nothing was changed; None when the model came from memory.
     """
 
     model: ir.Model
     plan: Plan | None
     report: Report
     options: Options = field(repr=False)
+    source: Path | None = None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model; the file is there whole or not at all.
@@ -65,7 +67,9 @@ class Result:
             AutochunkError: the place cannot be written to.
         """
         options = self.options
-        save(
+        if self.source is not None and not options.save_as_external_data and not has_external(self.model):
+            return copy(self.source, path)
+        return save(
             self.model,
             path,
             external=options.save_as_external_data,
@@ -79,6 +83,7 @@ class _Run:
 
     options: Options
     progress: Progress
+    source: Path | None = None
     original: Loaded | None = None
     timings_s: dict[str, float] = field(default_factory=dict)
 
@@ -99,7 +104,8 @@ class _Run:
     def unchanged(self, report: Report) -> Result:
         """The input as it is, with the reason in the report."""
         assert self.original is not None, "the model is loaded"
-        return Result(self.original.model, None, replace(report, timings_s=self.timings_s), self.options)
+        report = replace(report, timings_s=self.timings_s)
+        return Result(self.original.model, None, report, self.options, self.source)
 
 
 def run(source: Source, options: Options, progress: Progress | None = None) -> Result:
@@ -116,7 +122,8 @@ def run(source: Source, options: Options, progress: Progress | None = None) -> R
         BudgetError: no plan meets the budget, and the best one was not asked for.
         VerificationError: the result computes something else.
     """
-    this = _Run(options.validate(), progress or Silent())
+    path = Path(source) if isinstance(source, str | os.PathLike) else None
+    this = _Run(options.validate(), progress or Silent(), path)
     with this.stage("load"):
         loaded = load(source, dims=options.dims, shapes=options.input_shapes)
     if METADATA in loaded.model.metadata_props:
@@ -129,7 +136,7 @@ def run(source: Source, options: Options, progress: Progress | None = None) -> R
         forms = usable_forms(loaded.model, options)
         rewritable = write_out_einsums(loaded)
         planner = make_planner(rewritable.graph, options, CostModel.load(options.provider), forms)
-    original = Path(source) if isinstance(source, str | os.PathLike) and not loaded.dims else None
+    original = None if loaded.dims else path
     with open_bench(original, loaded.model, options) as bench:
         return _reach(replace(this, original=loaded), planner, rewritable, as_run, bench)
 
@@ -153,12 +160,12 @@ def _reach(this: _Run, planner: Planner, loaded: Loaded, as_run: Timeline, bench
             if planner.candidates
             else "Nothing in it is worth chunking."
         )
-        return this.unchanged(replace(report, status=Status.UNCHANGED, message=why, regions=()))
+        return this.unchanged(_without_trial(report, before, why))
     if not trial.plan.regions:
         why = (
             "The model fits the budget as it is." if goal.budget_bytes else "Nothing in it is worth chunking."
         )
-        return this.unchanged(replace(report, status=Status.UNCHANGED, message=why))
+        return this.unchanged(_without_trial(report, before, why))
     status = Status.PLANNED if this.options.plan_only else Status.CHUNKED
     return Result(trial.model, trial.plan, replace(report, status=status), this.options)
 
@@ -214,7 +221,7 @@ def _report(
         baseline=before,
         weights_bytes=weights_bytes(loaded.model),
         budget_bytes=goal.budget_bytes,
-        floor_bytes=planner.floor_bytes,
+        floor_bytes=min([planner.floor_bytes, *([] if trial is None else [trial.predicted_peak_bytes])]),
         timings_s=this.timings_s,
     )
     if trial is None:
@@ -226,13 +233,26 @@ def _report(
         chunked=describe_cost(
             trial.predicted_peak_bytes, trial.peak, None if timed is None else timed.chunked_s
         ),
-        budget_met=None if goal.budget_bytes is None else goal.met(trial),
+        budget_met=None if goal.budget_bytes is None or trial.peak is None else goal.met(trial),
         slowdown_measured=None if timed is None else timed.ratio,
         regions=tuple(describe_region(loaded.graph, planned) for planned in trial.plan.regions),
         refusals=refusals(loaded.graph, planner.timeline, trial.plan, planner.setting.rules),
         verify=None
         if trial.comparison is None
         else describe_comparison(trial.comparison, this.options.verify_runs),
+    )
+
+
+def _without_trial(report: Report, before: Cost, why: str) -> Report:
+    """The report of a run that changes nothing: no figures of a plan that was not taken."""
+    return Report(
+        Status.UNCHANGED,
+        why,
+        baseline=before,
+        weights_bytes=report.weights_bytes,
+        budget_bytes=report.budget_bytes,
+        floor_bytes=report.floor_bytes,
+        refusals=report.refusals,
     )
 
 

@@ -23,16 +23,18 @@ LAYERS = (
     ("emit", "runtime"),
     ("verify",),
     ("report",),
+    ("trial",),
+    ("goal",),
     ("pipeline",),
-    ("cli",),
+    ("api", "cli"),
     ("__init__", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-CONVERTERS = {"graph/load.py", "graph/sizes.py", "graph/save.py"}  # between files and `Graph`
+CONVERTERS = {"graph/load.py", "graph/sizes.py", "graph/save.py", "graph/einsum.py"}  # between files and `Graph`
 WRITERS = {"emit"}
 RUNNERS = {"runtime", "verify"}  # open finished models, original and result alike, to run them
-DOORS = {"pipeline", "__init__"}  # name the types of models that callers hand in
+DOORS = {"trial", "pipeline", "__init__"}  # name the types of models that callers hand in
 
 
 def _modules() -> list[str]:

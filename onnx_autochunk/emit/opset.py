@@ -26,7 +26,7 @@ CHANGED: Mapping[str, tuple[int, ...]] = {
     "ReduceL2": (18,), "ReduceLogSum": (18,), "ReduceLogSumExp": (18,), "ReduceSumSquare": (18,),
     "ScatterElements": (16, 18), "ScatterND": (16, 18),
     "GridSample": (16, 20),
-    "Hardmax": (), "Softmax": (), "LogSoftmax": (),
+    "RoiAlign": (16,),
 }  # fmt: skip
 
 OLDEST = 13

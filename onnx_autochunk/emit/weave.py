@@ -113,7 +113,7 @@ def _replace(weaving: Weaving, planned: PlannedRegion, scope: Scope) -> list[ir.
 
 
 def _frame(weaving: Weaving, plan: Plan, members: dict[str, list[ir.Node]], names: Names) -> None:
-    """Put regions, groups of them, or both into frames; `members` are each region's nodes and those alongside it."""
+    """Put regions, groups of them, or both into frames; `members` are each region's nodes."""
     if plan.frames in (Frames.REGIONS, Frames.NESTED):
         for name, nodes in members.items():
             members[name] = _framed(weaving, nodes, Scope(f"frame/{name}", names))

@@ -116,8 +116,8 @@ def _check(model: ir.Model, where: str) -> None:
         for operand in node.inputs:
             if operand is not None and not _has_source(operand):
                 raise ModelError(
-                    f"{where}: the graph is not valid: {node.op_type} {node.name!r} reads {operand.name!r}, which "
-                    "nothing computes"
+                    f"{where}: the graph is not valid: {node.op_type} {node.name!r} reads {operand.name!r}, "
+                    "which nothing computes"
                 )
 
 

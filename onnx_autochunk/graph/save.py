@@ -6,6 +6,7 @@ Weights of a large model go into one file `<out>.data` beside it, which is renam
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def save(
     weights = weights_bytes(model)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-            if external or weights > PROTOBUF_LIMIT_BYTES:
+            if external or weights > PROTOBUF_LIMIT_BYTES or has_external(model):
                 _save_external(model, Path(folder), target, threshold_bytes)
             else:
                 _save_whole(model, Path(folder), target)
@@ -42,6 +43,29 @@ def save(
         raise AutochunkError(
             f"{target}: cannot write: {error.strerror or error}; nothing was changed"
         ) from error
+
+
+def copy(source: Path, path: str | os.PathLike[str]) -> None:
+    """Copy a model file byte for byte, all or nothing; a file is left alone when it is its own copy.
+
+    Raises:
+        AutochunkError: the place cannot be written to.
+    """
+    target = Path(path)
+    if target.exists() and target.samefile(source):
+        return
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+            shutil.copyfile(source, Path(folder) / target.name).replace(target)
+    except OSError as error:
+        raise AutochunkError(
+            f"{target}: cannot write: {error.strerror or error}; nothing was changed"
+        ) from error
+
+
+def has_external(model: ir.Model) -> bool:
+    """True when a weight lies in a file of its own."""
+    return any(isinstance(v.const_value, ir.ExternalTensor) for v in model.graph.initializers.values())
 
 
 def weights_bytes(model: ir.Model) -> int:

@@ -139,15 +139,25 @@ def _options(search: Search, region: Region) -> tuple[Option, ...]:
     ladder = search.seconds.ladder(region.extent, search.max_chunks)
     found: list[Option] = []
     for form in _forms(search, region):
-        cost = footprint(graph, region, form, search.lifetimes, search.provider)
-        if cost.peak_bytes(1) <= most:
+        peaks = _peaks(search, region, form, ladder)
+        if min(peaks) <= most:
             prices = search.seconds.of(region, form, ladder)
             found += [
                 Option(form, chunking, peak, *price)
-                for chunking, price in zip(ladder, prices, strict=True)
-                if (peak := cost.peak_bytes(chunking.length)) <= most
+                for chunking, peak, price in zip(ladder, peaks, prices, strict=True)
+                if peak <= most
             ]
     return pareto(found)
+
+
+def _peaks(search: Search, region: Region, form: Form, ladder: Sequence[Chunking]) -> list[int]:
+    """Peak of each chunking; only a scan cares whether the last chunk is shorter."""
+    evens = [not chunking.tail or form is not Form.SCAN for chunking in ladder]
+    costs = {
+        even: footprint(search.setting.graph, region, form, search.lifetimes, search.provider, even=even)
+        for even in set(evens)
+    }
+    return [costs[even].peak_bytes(chunking.length) for even, chunking in zip(evens, ladder, strict=True)]
 
 
 def _forms(search: Search, region: Region) -> Iterator[Form]:

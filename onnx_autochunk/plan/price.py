@@ -47,22 +47,24 @@ def in_front(value: Value, position: Position) -> bool:
     return prod((value.shape or ())[: position.axis]) == 1 and position.sliceable
 
 
-def footprint(graph: Graph, region: Region, form: Form, around: Lifetimes, provider: str) -> Footprint:
-    """Simulate one region in one form."""
-    steps = _interval(graph, region, form, around)
+def footprint(
+    graph: Graph, region: Region, form: Form, around: Lifetimes, provider: str, *, even: bool = True
+) -> Footprint:
+    """Simulate one region in one form, with chunks of equal length or with a shorter last one."""
+    steps = _interval(graph, region, form, around, even)
     timeline = simulate(steps, order=range(len(steps.ops)), provider=provider)
     at = next(op.index for op in steps.ops if op.type == LOOP)
     outside = [held for step, held in enumerate(timeline.live_bytes) if step != at]
     return Footprint(
         around=max(outside, default=0),
         loop=timeline.live_bytes[at],
-        per_step=body_bytes(graph, region, form, provider) / region.extent,
+        per_step=body_bytes(graph, region, form, provider, even=even) / region.extent,
     )
 
 
-def body_bytes(graph: Graph, region: Region, form: Form, provider: str) -> int:
+def body_bytes(graph: Graph, region: Region, form: Form, provider: str, *, even: bool = True) -> int:
     """Peak of the body when one chunk is all; slices it takes count, results it writes in place do not."""
-    slices = [cut for cut in region.sliced if form is not Form.SCAN or not is_view(graph, cut, even=True)]
+    slices = [cut for cut in region.sliced if form is not Form.SCAN or not is_view(graph, cut, even)]
     copies = {cut: f"{cut.value}/{number}" for number, cut in enumerate(slices)}
     values = {**graph.values, ELSEWHERE.name: ELSEWHERE}
     for cut, name in copies.items():
@@ -90,7 +92,7 @@ def _read_copies(op: Op, flow: Mapping[str, Position], renamed: Mapping[tuple[st
     return replace(op, inputs=tuple(names.get(name, name) for name in op.inputs))
 
 
-def _interval(graph: Graph, region: Region, form: Form, around: Lifetimes) -> Graph:
+def _interval(graph: Graph, region: Region, form: Form, around: Lifetimes, even: bool) -> Graph:
     """The interval as a graph: held values appear, prefix, loop, reassembly, suffix, needed values go."""
     values = {**graph.values, ELSEWHERE.name: ELSEWHERE}
     held = around.held[region.start]
@@ -103,7 +105,7 @@ def _interval(graph: Graph, region: Region, form: Form, around: Lifetimes) -> Gr
         values[name] = replace(values[cut.value], name=name)
         pieces.append(name)
     ops.append(around.on_buffers(Op(0, "", LOOP, (ELSEWHERE.name, *reads), tuple(pieces)), held))
-    ops += [_assemble(graph, cut, name, form) for cut, name in zip(region.outputs, pieces, strict=True)]
+    ops += [_assemble(graph, cut, name, form, even) for cut, name in zip(region.outputs, pieces, strict=True)]
     ops += [around.on_buffers(graph.ops[index], held) for index in region.sunk]
     results = dict.fromkeys(name for op in ops for name in op.outputs)
     needed = tuple(name for name in results if around.last_read(name) > region.end)
@@ -111,9 +113,11 @@ def _interval(graph: Graph, region: Region, form: Form, around: Lifetimes) -> Gr
     return Graph(_numbered(ops), _own(values, ops), (), ())
 
 
-def _assemble(graph: Graph, cut: Cut, pieces: str, form: Form) -> Op:
+def _assemble(graph: Graph, cut: Cut, pieces: str, form: Form, even: bool) -> Op:
     """The op that makes a region output of the loop's result: free when the loop wrote it in place."""
-    free = form is Form.SWEEP or (form is Form.SCAN and in_front(graph.values[cut.value], cut.position))
+    free = form is Form.SWEEP or (
+        form is Form.SCAN and even and in_front(graph.values[cut.value], cut.position)
+    )
     return Op(0, "", "Identity" if free else COPY, (pieces,), (cut.value,))
 
 

@@ -91,7 +91,16 @@ def budget_message(budget_bytes: int, floor: Timeline | None, measured_bytes: in
         lines.append(f"The best plan measured takes {mib(measured_bytes)}.")
     if floor is not None:
         held = sorted(floor.at(floor.peak_step), key=lambda buffer: -buffer.nbytes)[:4]
-        names = ", ".join(f"{buffer.values[0]} ({mib(buffer.nbytes)})" for buffer in held)
+        large = [buffer for buffer in held if buffer.nbytes >= LARGE * floor.peak_bytes]
+        names = ", ".join(f"{_plain(buffer.values[0])} ({mib(buffer.nbytes)})" for buffer in large)
         lines.append(f"The floor is about {mib(floor.peak_bytes)}; it is made by {names}.")
     lines.append("Give a budget above the floor, or --best-effort to write the smallest plan")
     return " ".join(lines)
+
+
+def _plain(name: str) -> str:
+    """The model's own name for a value that emission renamed, without the parts that say where it is."""
+    parts = [
+        part for part in name.split("/") if part not in {"frame", "chunk", "framed", "stacked", "turned"}
+    ]
+    return parts[-1] if parts else name

@@ -75,8 +75,8 @@ class Bench:
         )
         if not found.passed:
             raise VerificationError(
-                f"the rewritten model computes something else, so nothing was written: {found.reason}. This is "
-                "a bug: please report it; --exclude with the name of a node named above may avoid it"
+                f"the rewritten model computes something else, so nothing was written: {found.reason}. This "
+                "is a bug: please report it; --exclude with the name of a node named above may avoid it"
             )
         return found
 

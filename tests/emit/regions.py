@@ -98,16 +98,21 @@ def region_of(loaded: Loaded, stretch: Stretch) -> Region:
 
 
 def plan_of(
-    loaded: Loaded, stretches: Sequence[Stretch], form: Form, length: int, frames: Frames = Frames.NONE
+    loaded: Loaded,
+    stretches: Sequence[Stretch],
+    form: Form,
+    length: int,
+    frames: Frames = Frames.NONE,
+    crossing: Sequence[int] = (0, 0),
 ) -> Plan:
-    """A plan that cuts every stretch into chunks of this length."""
+    """A plan that cuts every stretch into chunks of this length; `crossing` is held after each of them."""
     regions, after = [], 0
     for number, stretch in enumerate(stretches):
         region = region_of(loaded, stretch)
         inside = set(region.ops) - region.recomputed
         alongside = tuple(index for index in range(after, region.end + 1) if index not in inside)
         chunking = Chunking(region.extent, length)
-        regions.append(PlannedRegion(f"r{number}", region, form, chunking, alongside, 0, 0, 0))
+        regions.append(PlannedRegion(f"r{number}", region, form, chunking, alongside, crossing[number], 0, 0))
         after = region.end + 1
     return Plan(tuple(regions), 0, 1.0, 0.0, frames)
 

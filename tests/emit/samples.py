@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from onnx_autochunk.options import Form
-
 from tests.emit.regions import Sample, Stretch
 
 ALL = (Form.SCAN, Form.UNROLL, Form.SWEEP)
@@ -75,11 +74,11 @@ SAMPLES: Mapping[str, Sample] = {
         "(float[1,12,8] x) => (float[1,12,8] y) { e = Exp(x)  y = Tanh(e) }", (Stretch("e y", 1),)
     ),
     "several outputs, one of the graph, of other ranks and types": Sample(
-        """(float[12,6] x) => (float[12] top, float[12,6] z, int64[12,1] best) {
-            e = Exp(x)  top = ReduceMax<keepdims=0>(e, last)  a = ArgMax<axis=1>(e)  big = Greater(e, x)
-            neg = Not(big)  best = Neg(a)  f = Cast<to=1>(neg)  z = Add(f, e)
+        """(float[12,6] x) => (float[12,6] e, float[12] z, bool[12,6] even) {
+            e = Exp(x)  top = ReduceMax<keepdims=0>(e, last)  column = Unsqueeze(top, last)
+            best = GreaterOrEqual(e, column)  z = Neg(top)  even = Not(best)
         }""",
-        (Stretch("e top a big neg", 0),),
+        (Stretch("e top column best", 0),),
         integers={"last": (1,)},
     ),
     "results of an op with several": Sample(

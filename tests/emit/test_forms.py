@@ -14,7 +14,6 @@ from onnx_autochunk.emit.weave import METADATA, weave
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.hosts import sweep_hosts
 from onnx_autochunk.plan.plan import Plan
-
 from tests.emit.regions import Outputs, bodies, nodes, outputs_of, plan_of, region_of
 from tests.emit.samples import SAMPLES
 
