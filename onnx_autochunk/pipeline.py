@@ -151,9 +151,9 @@ def _reach(this: _Run, planner: Planner, loaded: Loaded, as_run: Timeline, bench
     assert before.peak_bytes is not None
     goal = _goal(this.options, before.peak_bytes)
     trial, met = _closed_loop(this, goal, planner, loaded, bench)
-    report = _report(this, planner, loaded, before, goal, trial)
     if not met and goal.budget_bytes is not None:
-        return _missed(this, planner, loaded, goal, trial, report)
+        return _missed(this, planner, loaded, before, goal, trial, bench)
+    report = _report(this, planner, loaded, before, goal, trial)
     if trial is None or not met:
         why = (
             "No plan stays within the time ratio."
@@ -188,10 +188,11 @@ def _closed_loop(
             trial = goal.plan(planner, loaded)
         if trial is None or trial.plan.regions in tried or not goal.worth_trying(best, trial):
             break
-        if not trial.plan.regions or not this.measures:
-            return (trial, True) if best is None else (best, goal.met(best))
         tried.add(trial.plan.regions)
-        trial = _try(this, bench, trial)
+        if this.measures:
+            trial = _try(this, bench, trial)
+        if not this.measures or (not trial.plan.regions and goal.met(trial)):
+            return (trial, True) if best is None else (best, goal.met(best))
         kept, best = best is not None and goal.met(best), goal.better(best, trial)
         if goal.reached(trial) or (kept and not goal.met(trial)):
             break
@@ -201,7 +202,9 @@ def _closed_loop(
 
 
 def _try(this: _Run, bench: Bench, trial: Trial) -> Trial:
-    """Write a trial's model, compare its outputs, measure its memory and its time."""
+    """Write a trial's model, compare its outputs, measure its memory and time; known when nothing is cut."""
+    if not trial.plan.regions:
+        return replace(trial, peak=bench.baseline)
     with this.stage("emit"):
         path = bench.write(trial.model)
     with this.stage("verify"):
@@ -257,7 +260,7 @@ def _without_trial(report: Report, before: Cost, why: str) -> Report:
 
 
 def _missed(
-    this: _Run, planner: Planner, loaded: Loaded, goal: Goal, trial: Trial | None, report: Report
+    this: _Run, planner: Planner, loaded: Loaded, before: Cost, goal: Goal, trial: Trial | None, bench: Bench
 ) -> Result:
     """No plan meets the budget: say the floor, or give the best plan when that was asked for."""
     lowest = planner.within(planner.floor_bytes)
@@ -268,5 +271,8 @@ def _missed(
     best = trial or least
     if not this.options.best_effort or best is None:
         raise BudgetError(message)
+    if this.measures and best is least:
+        best = _try(this, bench, best)
+    report = _report(this, planner, loaded, before, goal, best)
     report = replace(report, status=Status.MISSED, message=message, budget_met=False)
     return Result(best.model, best.plan, report, this.options)

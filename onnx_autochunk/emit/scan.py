@@ -10,8 +10,11 @@ load. Source: onnxruntime/core/providers/cpu/controlflow/scan_utils.cc.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from ..plan.plan import PlannedRegion
 from ..plan.price import in_front, is_view
@@ -35,80 +38,81 @@ def emit_scan(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[st
     }
 
 
+@dataclass(slots=True)
+class _Loop:
+    """A Scan being made.
+
+    Attributes:
+        scope: the graph around the Scan.
+        body: the graph that it runs.
+        feeds: what the Scan reads and what the body sees of it, in pairs.
+    """
+
+    weaving: Weaving
+    planned: PlannedRegion
+    scope: Scope
+    body: Scope
+    feeds: list[tuple[ir.Value, ir.Value]] = field(default_factory=list)
+
+    def view(self, cut: Cut) -> ir.Value:
+        """A chunk of an input, handed to the body as a view of it."""
+        value, shape = self.weaving.values[cut.value], self._chunk_shape(cut)
+        stacked = self.scope.reshape(value, (self.planned.chunking.count, *shape), f"{cut.value}/chunks")
+        seen = self.body.value(f"{cut.value}/slice", value.dtype, shape)
+        self.feeds.append((stacked, seen))
+        return seen
+
+    def slice(self, cut: Cut) -> ir.Value:
+        """A chunk of an input, sliced by the body between bounds that are handed to it."""
+        value = self.weaving.values[cut.value]
+        start, end = self.bounds(cut.position.unit)
+        result = self.body.value(f"{cut.value}/slice", value.dtype, self._chunk_shape(cut))
+        return self.body.call("Slice", [value, start, end, self.body.constant([cut.position.axis])], result)
+
+    def bounds(self, unit: int) -> tuple[ir.Value, ir.Value]:
+        """Where a chunk starts and ends along an axis with steps of `unit`, as the body sees it."""
+        length = self.planned.chunking.length * unit
+        starts = np.arange(self.planned.chunking.count, dtype=np.int64)[:, None] * length
+        return self._handed(starts, "start"), self._handed(starts + length, "end")
+
+    def _handed(self, steps: NDArray[np.int64], label: str) -> ir.Value:
+        read = self.scope.constant(steps)
+        for known, seen in self.feeds:
+            if known is read:
+                return seen
+        seen = self.body.value(label, ir.DataType.INT64, (1,))
+        self.feeds.append((read, seen))
+        return seen
+
+    def _chunk_shape(self, cut: Cut) -> tuple[int, ...]:
+        return cut.position.sliced_shape(self.weaving.shape(cut.value), self.planned.chunking.length)
+
+
 def _scan(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[Cut, ir.Value]:
     """The Scan node; its stacked outputs `(count, *chunk shape)`."""
     region, chunking = planned.region, planned.chunking
     body = Scope(f"{scope.prefix}/body", scope.names)
-    feeds: list[tuple[ir.Value, ir.Value]] = []  # what Scan reads, what the body sees
-    slices = {}
-    for cut in region.sliced:
-        view = is_view(weaving.graph, cut, even=not chunking.tail)
-        slices[cut] = (_view if view else _slice_inside)(weaving, scope, body, planned, cut, feeds)
-    if not feeds:
-        feeds.append(_starts(scope, body, planned, 1)[0])
+    loop = _Loop(weaving, planned, scope, body)
+    slices = {
+        cut: loop.view(cut) if is_view(weaving.graph, cut, even=not chunking.tail) else loop.slice(cut)
+        for cut in region.sliced
+    }
+    if not loop.feeds:
+        loop.bounds(1)
     made = copy_ops(weaving, body, region, chunking.length, slices)
     results = [made[cut.value] for cut in region.outputs]
-    inner = ir.Graph(
-        [seen for _, seen in feeds],
-        results,
-        nodes=body.nodes,
-        initializers=list(body.constants.values()),
-        name=body.prefix,
-    )
+    constants = list(body.constants.values())
+    seen = [seen for _, seen in loop.feeds]
+    inner = ir.Graph(seen, results, nodes=body.nodes, initializers=constants, name=body.prefix)
     outputs = [
-        scope.value(f"{cut.value}/stacked", value.dtype, (chunking.count, *(value.shape or ())))
+        scope.value(f"{cut.value}/stacked", value.dtype, (chunking.count, *shape_of(value)))
         for cut, value in zip(region.outputs, results, strict=True)
     ]
-    attributes = [ir.AttrGraph("body", inner), ir.AttrInt64("num_scan_inputs", len(feeds))]
+    attributes = [ir.AttrGraph("body", inner), ir.AttrInt64("num_scan_inputs", len(seen))]
     name = scope.names.fresh(f"{scope.prefix}/Scan")
-    scope.nodes.append(
-        ir.Node("", "Scan", [read for read, _ in feeds], attributes, outputs=outputs, name=name)
-    )
+    reads = [read for read, _ in loop.feeds]
+    scope.nodes.append(ir.Node("", "Scan", reads, attributes, outputs=outputs, name=name))
     return dict(zip(region.outputs, outputs, strict=True))
-
-
-def _view(
-    weaving: Weaving,
-    scope: Scope,
-    body: Scope,
-    planned: PlannedRegion,
-    cut: Cut,
-    feeds: list[tuple[ir.Value, ir.Value]],
-) -> ir.Value:
-    value, chunking = weaving.values[cut.value], planned.chunking
-    shape = cut.position.sliced_shape(weaving.shape(cut.value), chunking.length)
-    stacked = scope.reshape(value, (chunking.count, *shape), f"{cut.value}/chunks")
-    seen = body.value(f"{cut.value}/slice", value.dtype, shape)
-    feeds.append((stacked, seen))
-    return seen
-
-
-def _slice_inside(
-    weaving: Weaving,
-    scope: Scope,
-    body: Scope,
-    planned: PlannedRegion,
-    cut: Cut,
-    feeds: list[tuple[ir.Value, ir.Value]],
-) -> ir.Value:
-    value, unit = weaving.values[cut.value], cut.position.unit
-    bounds = _starts(scope, body, planned, unit)
-    known = {read.name: seen for read, seen in feeds}
-    feeds += [pair for pair in bounds if pair[0].name not in known]
-    start, end = (known.get(read.name, seen) for read, seen in bounds)
-    shape = cut.position.sliced_shape(weaving.shape(cut.value), planned.chunking.length)
-    result = body.value(f"{cut.value}/slice", value.dtype, shape)
-    return body.call("Slice", [value, start, end, body.constant([cut.position.axis])], result)
-
-
-def _starts(scope: Scope, body: Scope, planned: PlannedRegion, unit: int) -> list[tuple[ir.Value, ir.Value]]:
-    """Where each chunk starts and ends, as inputs of the Scan and of its body."""
-    length = planned.chunking.length * unit
-    starts = np.arange(planned.chunking.count, dtype=np.int64)[:, None] * length
-    return [
-        (scope.constant(array), body.value(label, ir.DataType.INT64, (1,)))
-        for array, label in ((starts, "start"), (starts + length, "end"))
-    ]
 
 
 def _unstack(weaving: Weaving, scope: Scope, planned: PlannedRegion, cut: Cut, stacked: ir.Value) -> ir.Value:

@@ -93,7 +93,8 @@ class _Found:
 
 def candidates(search: Search) -> Iterator[Candidate]:
     """All candidates, in order of the step they end at."""
-    marks = signatures(search.setting.graph, search.setting.order, search.lifetimes, search.timeline)
+    setting = search.setting
+    marks = signatures(setting.graph, setting.order, search.lifetimes, search.timeline, setting.excluded)
     known: dict[int, list[_Found]] = {}
     for end in range(len(marks)):
         if found := _seen(known.get(marks[end], ()), marks, end):

@@ -1,7 +1,7 @@
 """One number per step, equal where growth and pricing cannot tell two steps apart.
 
 It covers the op, its shapes, how far away its producers and readers are, how long ago its operands were read
-before, what is held around it and whether it may be cut off; names are left out.
+before, what is held around it, whether it may be cut off and may join; names are left out.
 
 Source: DESIGN section 6, repeated layers by structural hash.
 """
@@ -19,8 +19,14 @@ from .lifetimes import Lifetimes
 FAR = 1 << 30  # distance to what lies outside the graph
 
 
-def signatures(graph: Graph, order: Sequence[int], lifetimes: Lifetimes, timeline: Timeline) -> list[int]:
-    """A number for each step."""
+def signatures(
+    graph: Graph,
+    order: Sequence[int],
+    lifetimes: Lifetimes,
+    timeline: Timeline,
+    excluded: frozenset[int] = frozenset(),
+) -> list[int]:
+    """A number for each step; ops that may not join are `excluded`."""
     step = {index: at for at, index in enumerate(order)}
     horizon = _horizon(order)
     reread = _reread(graph, order, horizon)
@@ -32,7 +38,7 @@ def signatures(graph: Graph, order: Sequence[int], lifetimes: Lifetimes, timelin
             _op(graph, graph.ops[index], step, at, horizon),
             reread[at],
             _held(graph, lifetimes, at, horizon),
-            (at in borders, at + 1 in borders),
+            (at in borders, at + 1 in borders, index in excluded),
             timeline.live_bytes[at],
         )
         marks.append(numbers.setdefault(mark, len(numbers)))

@@ -50,7 +50,8 @@ def test_tails_are_short_and_lengths_near(extent: int, count: int) -> None:
 
 # Extent, count, and the length with its tail.
 LENGTHS = [
-    (4096, 32, 128, 0), (4097, 32, 128, 1), (1000, 3, 333, 1), (7, 7, 1, 0), (197, 2, 98, 1), (1024, 5, 204, 4),
+    (4096, 32, 128, 0), (4097, 32, 128, 1), (1000, 3, 333, 1), (7, 7, 1, 0),
+    (197, 2, 98, 1), (1024, 5, 204, 4),
     (64, 3, 21, 1),
 ]  # fmt: skip
 

@@ -31,7 +31,8 @@ def words(text: str) -> set[str]:
     return set(text.split())
 
 
-# Nodes from x to y, the axis of y that is cut, and of the longest region: its ops, recomputed ones, hoisted ones,
+# Nodes from x to y, the axis of y that is cut, and of the longest region: its ops, recomputed ones, hoisted
+#
 # what it reads in slices and what whole. Space-separated names of results.
 GROWN: dict[str, tuple[str, int, str, str, str, str, str]] = {
     "a chain": ("a = Neg(x) b = MatMul(a, w) y = Exp(b)", 1, "a b y", "", "", "x", ""),
@@ -40,8 +41,8 @@ GROWN: dict[str, tuple[str, int, str, str, str, str, str]] = {
         "a = Neg(x) t = Transpose<perm=[0,2,1]>(a) y = MatMul(a, t)", 1, "a y", "a", "a t", "x", "t",
     ),
     "merged axes": (
-        "a = Neg(x) r = Reshape(a, rows) m = Gemm(r, w, bias) s = Reshape(m, back) y = Add(a, s)", 1, "a r m s y",
-        "", "", "x", "",
+        "a = Neg(x) r = Reshape(a, rows) m = Gemm(r, w, bias) s = Reshape(m, back) y = Add(a, s)", 1,
+        "a r m s y", "", "", "x", "",
     ),
     "an axis that an op needs whole": (
         "a = Neg(x) s = Softmax<axis=1>(a) b = Exp(s) y = Abs(b)", 1, "b y", "", "", "s", "",
@@ -54,16 +55,17 @@ GROWN: dict[str, tuple[str, int, str, str, str, str, str]] = {
         "x s", "",
     ),
     "a slice and all of it, heavy": (
-        "a = MatMul(x, w) t = Transpose<perm=[0,2,1]>(a) p = MatMul(a, t) y = MatMul(p, a)", 1, "p y", "", "", "a",
-        "t a",
+        "a = MatMul(x, w) t = Transpose<perm=[0,2,1]>(a) p = MatMul(a, t) y = MatMul(p, a)", 1,
+        "p y", "", "", "a", "t a",
     ),
     "a slice and all of it, cheap": (
-        "a = LayerNormalization<axis=-1>(x, gain, bias) t = Transpose<perm=[0,2,1]>(a) y = MatMul(a, t)", 1, "a y", "a",
+        "a = LayerNormalization<axis=-1>(x, gain, bias) t = Transpose<perm=[0,2,1]>(a) y = MatMul(a, t)",
+        1, "a y", "a",
         "a t", "x", "t",
     ),
     "several results": (
-        "a = Neg(x) p, q = Split<axis=2, num_outputs=2>(a) r = Exp(p) y = Concat<axis=2>(r, q)", 1, "a p r y", "",
-        "", "x", "",
+        "a = Neg(x) p, q = Split<axis=2, num_outputs=2>(a) r = Exp(p) y = Concat<axis=2>(r, q)", 1,
+        "a p r y", "", "", "x", "",
     ),
     "constants are sliced too": ("a = Add(x, table) y = Exp(a)", 1, "a y", "", "", "x table", ""),
 }  # fmt: skip
@@ -215,32 +217,25 @@ def _read(graph: Graph, ops: Iterable[int]) -> set[str]:
     return {name for index in ops for name in graph.ops[index].reads}
 
 
-UNARY = ["Neg({0})", "Exp({0})", "Softmax<axis=1>({0})", "LayerNormalization<axis=-1>({0}, gain, bias)", "MatMul({0}, w)",
-         "Transpose<perm=[0,2,1]>({0})", "com.microsoft.Unheard({0})"]  # fmt: skip
-BINARY = ["Add({0}, {1})", "Mul({0}, {1})", "MatMul({0}, {1})"]
+CALLS = [
+    *("Neg({0})", "Exp({0})", "Softmax<axis=1>({0})", "LayerNormalization<axis=-1>({0}, gain, bias)"),
+    *("MatMul({0}, w)", "Transpose<perm=[0,2,1]>({0})", "RandomNormalLike({0})"),
+    *("Add({0}, {1})", "Mul({0}, {1})", "MatMul({0}, {1})") * 2,
+]
+SPLIT = "{n}p, {n}q = Split<axis={axis}, num_outputs=2>({0}) {n} = Concat<axis={axis}>({n}q, {n}p)"
 
 
 def random_graph(seed: int) -> Graph:
-    """Ops over square values, so that every operand fits; some values are read often, some results by nobody."""
+    """Ops over square values, so that every operand fits; some values are read often, others by nobody."""
     draw = random.Random(seed)
     names, nodes = ["x", "table"], []
     for number in range(draw.randint(3, 14)):
-        near = names[-4:] if draw.random() < 0.7 else names
-        if draw.random() < 0.12:
-            nodes.append(
-                f"n{number}, n{number}b = Split<axis={draw.randint(1, 2)}, num_outputs=2>({draw.choice(near)})"
-            )
-            nodes.append(f"n{number}c = Concat<axis={draw.randint(1, 2)}>(n{number}b, n{number})")
-            nodes[-1] = nodes[-1].replace("axis=1" if "axis=2" in nodes[-2] else "axis=2",
-                                          "axis=2" if "axis=2" in nodes[-2] else "axis=1")  # fmt: skip
-            names.append(f"n{number}c")
-            continue
-        call = draw.choice(UNARY + BINARY * 2).format(draw.choice(near), draw.choice(names))
-        nodes.append(f"n{number} = {call}")
-        names.append(f"n{number}")
-    extra = draw.choice(names[2:])
+        name, reads = f"n{number}", (draw.choice(names[-4:]), draw.choice(names))
+        call = SPLIT if draw.random() < 0.12 else "{n} = " + draw.choice(CALLS)
+        nodes.append(call.format(*reads, n=name, axis=draw.randint(1, 2)))
+        names.append(name)
     signature = f"({CUBE} x) => ({CUBE} y, {CUBE} e)"
-    text = f"{signature} {{ {' '.join(nodes)} y = Neg({names[-1]}) e = Abs({extra}) }}"
+    text = f"{signature} {{ {' '.join(nodes)} y = Neg({names[-1]}) e = Abs({draw.choice(names[2:])}) }}"
     return loaded(text, {**SQUARE, "table": (1, 8, 8)}).graph
 
 

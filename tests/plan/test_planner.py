@@ -1,0 +1,149 @@
+"""Plans keep to what the options allow, and to budgets and time ratios."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+
+from onnx_autochunk.cost.model import CostModel
+from onnx_autochunk.graph.load import load
+from onnx_autochunk.options import Form, Options
+from onnx_autochunk.plan.candidates import materialise
+from onnx_autochunk.plan.plan import Plan
+from onnx_autochunk.plan.planner import Planner, make_planner
+from tests.plan.graphs import loaded, transformer
+
+SOURCE = load(transformer(4))
+FORMS = (Form.SCAN, Form.UNROLL)
+
+
+def planner(options: Options | None = None, forms: tuple[Form, ...] = FORMS) -> Planner:
+    return make_planner(SOURCE.graph, options or Options(), CostModel.load(), forms)
+
+
+def plans(of: Planner) -> list[Plan]:
+    """Plans over all budgets from the floor to the unchunked peak."""
+    floor, peak = of.floor_bytes, of.timeline.peak_bytes
+    budgets = [floor + (peak - floor) * share // 8 for share in range(9)]
+    found = [of.within(budget) for budget in budgets]
+    assert all(plan is not None for plan in found)
+    return [plan for plan in found if plan is not None]
+
+
+def chunked(of: Planner) -> set[str]:
+    """Names of the ops that some plan may run in chunks."""
+    regions = (materialise(candidate, of.setting) for candidate in of.candidates)
+    return {of.graph.ops[index].name for region in regions for index in region.ops}
+
+
+def of_layer(number: int) -> str:
+    """A regular expression for the nodes of one layer, which are named by their place."""
+    graph = SOURCE.graph
+    inside = [op.name for op in graph.ops if op.outputs[0].startswith(f"l{number}_")]
+    return f"^({'|'.join(map(re.escape, inside))})$"
+
+
+# Options, and for each layer whether its nodes may be chunked.
+CHOSEN: dict[str, tuple[Options, tuple[bool, bool, bool, bool]]] = {
+    "everything": (Options(), (True, True, True, True)),
+    "include": (Options(include=of_layer(1)), (False, True, False, False)),
+    "exclude": (Options(exclude=of_layer(2)), (True, True, False, True)),
+    "exclude from what is included": (
+        Options(include=f"{of_layer(1)}|{of_layer(2)}", exclude=of_layer(1)),
+        (False, False, True, False),
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "allowed"), CHOSEN.values(), ids=CHOSEN)
+def test_only_nodes_asked_for_are_chunked(options: Options, allowed: tuple[bool, ...]) -> None:
+    found = chunked(planner(options))
+    assert tuple(any(re.search(of_layer(n), name) for name in found) for n in range(4)) == allowed
+
+
+def test_excluding_everything_leaves_nothing_to_choose() -> None:
+    of = planner(Options(exclude="."))
+    assert of.candidates == () and of.floor_bytes == of.timeline.peak_bytes
+    plan = of.within(of.floor_bytes)
+    assert plan is not None and plan.regions == ()
+    assert of.within(of.floor_bytes - 1) is None
+
+
+@pytest.mark.parametrize("most", [2, 7, 64])
+def test_no_region_has_more_chunks_than_allowed(most: int) -> None:
+    of = planner(Options(max_chunks=most))
+    found = [region.chunking.total for plan in plans(of) for region in plan.regions]
+    assert found and max(found) <= most
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_only_forms_asked_for_are_used(form: Form) -> None:
+    found = {region.form for plan in plans(planner(forms=(form,))) for region in plan.regions}
+    assert found == {form}
+
+
+def test_budgets_are_kept_and_more_memory_never_costs_more_time() -> None:
+    of = planner()
+    found = plans(of)
+    for plan in found:
+        assert all(region.peak_after_bytes <= plan.budget_bytes for region in plan.regions)
+        assert plan.load_seconds <= of.options.max_load_s
+    assert all(a.predicted_slowdown >= b.predicted_slowdown - 1e-9 for a, b in pairwise(found))
+    assert of.within(of.floor_bytes - 1) is None
+
+
+def test_what_fits_is_left_alone_unless_chunking_is_faster() -> None:
+    of = planner()
+    plan = of.within(of.timeline.peak_bytes)
+    assert plan is not None and plan.predicted_slowdown <= 1
+
+
+def test_regions_are_disjoint_and_in_order() -> None:
+    for plan in plans(planner()):
+        assert all(a.region.end < b.region.start for a, b in pairwise(plan.regions))
+        assert len({region.name for region in plan.regions}) == len(plan.regions)
+        inside = [i for r in plan.regions for i in (*r.alongside, *set(r.region.ops) - r.region.recomputed)]
+        assert len(inside) == len(set(inside))
+
+
+@pytest.mark.parametrize("slowdown", [1.0, 1.05, 1.5, 10.0])
+def test_time_ratios_are_kept(slowdown: float) -> None:
+    of = planner()
+    plan = of.least(slowdown)
+    if plan is None:
+        assert all(found.predicted_slowdown > slowdown for found in plans(of))
+    else:
+        assert plan.predicted_slowdown <= slowdown + 1e-9
+
+
+def test_enough_time_reaches_the_floor() -> None:
+    of = planner()
+    plan = of.least(1e6)
+    assert plan is not None and plan.budget_bytes == of.floor_bytes
+
+
+def test_loading_time_is_limited() -> None:
+    quick = planner(Options(max_load_s=0.0), (Form.UNROLL,))
+    plan = quick.within(quick.floor_bytes)
+    assert plan is None or plan.load_seconds == 0.0
+
+
+def test_plans_are_the_same_every_time() -> None:
+    one, other = planner(), planner()
+    for budget in (one.floor_bytes, one.timeline.peak_bytes // 2):
+        assert one.within(budget) == other.within(budget)
+    assert one.least(1.2) == other.least(1.2)
+
+
+def test_groups_hold_every_region_once() -> None:
+    for plan in plans(planner()):
+        assert tuple(region for group in plan.groups for region in group) == plan.regions
+
+
+def test_a_graph_without_a_peak_has_an_empty_plan() -> None:
+    graph = loaded("(float[4] x) => (float[4] y) { y = Neg(x) }").graph
+    of = make_planner(graph, Options(), CostModel.load(), FORMS)
+    plan = of.within(of.floor_bytes)
+    assert plan is not None and plan.regions == ()

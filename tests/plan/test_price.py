@@ -1,0 +1,130 @@
+"""Prices foretell what the emitted model will hold, by simulating that model whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from onnx import ModelProto
+
+from onnx_autochunk.cost.model import CostModel
+from onnx_autochunk.emit.weave import weave
+from onnx_autochunk.graph.load import Loaded, derive, load
+from onnx_autochunk.memory.lifetime import simulate
+from onnx_autochunk.options import Form, Options
+from onnx_autochunk.plan.candidates import Option, materialise
+from onnx_autochunk.plan.chunking import Chunking, length_for
+from onnx_autochunk.plan.plan import Plan
+from onnx_autochunk.plan.planner import Planner, make_planner
+from onnx_autochunk.plan.price import footprint, is_view
+from onnx_autochunk.plan.region import Cut, Region
+from onnx_autochunk.plan.seconds import Seconds
+from tests.plan.graphs import grown, loaded, model, planned, setting, transformer
+
+X = "float[1,256,32]"
+WEIGHTS = {"up": (32, 256), "down": (256, 32)}
+MLP = "s = Softmax<axis=1>(x) u = MatMul(s, up) e = Erf(u) m = Mul(u, e) d = MatMul(m, down) r = Add(s, d)"
+SCORES = (
+    "s = Softmax<axis=1>(x) t = Transpose<perm=[0,2,1]>(s) p = MatMul(s, t) q = Softmax(p) r = MatMul(q, s)"
+)
+HIGH = "float[32,4,256]"
+COLUMNS = "s = Softmax<axis=2>(x) c = Concat<axis=1>(s, s, s, s, s, s, s, s) e = Erf(c) r = ReduceSum(e, one)"
+
+MODELS: dict[str, ModelProto] = {
+    "mlp": model(f"({X} x) => ({X} y) {{ {MLP} y = Softmax<axis=1>(r) }}", WEIGHTS),
+    "scores": model(f"({X} x) => ({X} y) {{ {SCORES} y = Softmax<axis=1>(r) }}", WEIGHTS),
+    "columns": model(
+        f"({HIGH} x) => (float[32,1,256] y) {{ {COLUMNS} y = Softmax<axis=2>(r) }}", WEIGHTS, one=[1]
+    ),
+    "transformer": transformer(1),
+}
+
+# Least and most of the predicted peak that the emitted model may hold. Written-out chunks share the model's
+# own memory, where what the ops before them leave behind counts; a Scan's body has its own.
+BOUNDS = {Form.SCAN: (0.84, 1.08), Form.SWEEP: (0.85, 1.05), Form.UNROLL: (0.75, 1.2)}
+
+
+def priced(planner: Planner) -> Iterator[tuple[Region, Option]]:
+    """Every option whose region makes the peak of its model, rather than what lies around it."""
+    live = planner.timeline.live_bytes
+    for candidate in planner.candidates:
+        region = materialise(candidate, planner.setting)
+        outside = max([*live[: region.start], *live[region.end + 1 :]], default=0)
+        yield from ((region, option) for option in candidate.options if option.peak_bytes > 2 * outside)
+
+
+def emitted_peak(source: Loaded, region: Region, form: Form, chunking: Chunking) -> int:
+    plan = Plan((planned(region, form, chunking),), 0, 1.0, 0.0)
+    return simulate(derive(weave(source, plan)).graph).peak_bytes
+
+
+@pytest.mark.parametrize("form", BOUNDS)
+def test_predicted_and_emitted_peaks_agree(form: Form) -> None:
+    low, high = BOUNDS[form]
+    seen = set()
+    for name, proto in MODELS.items():
+        source = load(proto)
+        planner = make_planner(source.graph, Options(), CostModel.load(), (form,))
+        for region, option in priced(planner):
+            ratio = emitted_peak(source, region, form, option.chunking) / option.peak_bytes
+            assert low <= ratio <= high, (name, region.start, region.end, option, ratio)
+            seen.add(name)
+    assert seen >= {"mlp"}
+
+
+def longest(nodes: str, axis: int = 1) -> tuple[Loaded, Region]:
+    source = loaded(f"({X} x) => ({X} z) {{ {nodes} z = Softmax<axis=1>(y) }}", WEIGHTS)
+    return source, grown(setting(source.graph), "y", axis)[-1]
+
+
+WIDE = "s = Softmax<axis=1>(x) u = MatMul(s, up) e = Erf(u) y = MatMul(e, down)"
+
+
+@pytest.mark.parametrize("form", list(BOUNDS))
+def test_longer_chunks_hold_more(form: Form) -> None:
+    source, region = longest(WIDE)
+    planner = make_planner(source.graph, Options(), CostModel.load(), (form,))
+    cost = footprint(source.graph, region, form, planner.lifetimes, "cpu")
+    peaks = [cost.peak_bytes(length) for length in (1, 8, 64, 256)]
+    assert peaks == sorted(peaks) and peaks[0] < peaks[-1]
+    assert cost.peak_bytes(1) >= cost.around
+
+
+def test_a_shorter_last_chunk_costs_a_copy_of_the_result() -> None:
+    source, region = longest(WIDE)
+    planner = make_planner(source.graph, Options(), CostModel.load(), (Form.SCAN,))
+    even, uneven = (
+        footprint(source.graph, region, Form.SCAN, planner.lifetimes, "cpu", even=even).around
+        for even in (True, False)
+    )
+    assert uneven == even + source.graph.values["y"].nbytes
+
+
+# Nodes up to y, the axis that is cut, the value that is read in slices, and whether its chunks are views.
+VIEWS = {
+    "rows behind a batch of one": ("s = Softmax<axis=1>(x) y = Exp(s)", 1, "s", True),
+    "columns": ("s = Softmax<axis=1>(x) y = Exp(s)", 2, "x", False),
+    "a constant": ("s = Softmax<axis=1>(x) y = Add(s, table)", 1, "table", False),
+}
+
+
+@pytest.mark.parametrize(("nodes", "axis", "name", "view"), VIEWS.values(), ids=VIEWS)
+def test_what_is_a_view(nodes: str, axis: int, name: str, view: bool) -> None:
+    proto = model(f"({X} x) => ({X} z) {{ {nodes} z = Neg(y) }}", {"table": (1, 256, 32)})
+    graph = load(proto).graph
+    region = grown(setting(graph), "y", axis)[-1]
+    cut = next(cut for cut in region.sliced if cut.value == name)
+    assert is_view(graph, cut, even=True) == view
+    assert not is_view(graph, Cut(cut.value, cut.position), even=False)
+
+
+@pytest.mark.parametrize("form", list(BOUNDS))
+def test_more_chunks_take_longer_in_the_end(form: Form) -> None:
+    source, region = longest(WIDE)
+    where = setting(source.graph)
+    prices = Seconds(source.graph, where.rules, CostModel.load())
+    chunkings = tuple(Chunking(256, length_for(256, count)) for count in (2, 16, 64, 256))
+    found = prices.of(region, form, chunkings)
+    assert found[-1][0] > found[0][0]
+    assert [load for _, load in found] == sorted(load for _, load in found)
+    assert prices.total() == pytest.approx(sum(prices.whole(op.index) for op in source.graph.ops))
