@@ -31,9 +31,8 @@ def words(text: str) -> set[str]:
     return set(text.split())
 
 
-# Nodes from x to y, the axis of y that is cut, and of the longest region: its ops, recomputed ones, hoisted
-#
-# what it reads in slices and what whole. Space-separated names of results.
+# Nodes from x to y, the axis of y that is cut, and of the longest region: its ops, those computed again,
+# those that run before it, what it reads in slices and what whole. Space-separated names of results.
 GROWN: dict[str, tuple[str, int, str, str, str, str, str]] = {
     "a chain": ("a = Neg(x) b = MatMul(a, w) y = Exp(b)", 1, "a b y", "", "", "x", ""),
     "a residual": ("a = Neg(x) b = MatMul(a, w) y = Add(a, b)", 1, "a b y", "", "", "x", ""),

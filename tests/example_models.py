@@ -1,0 +1,39 @@
+"""Small exports of the example models, made once for all test processes of a session."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+SIZES: Mapping[str, Mapping[str, int]] = {  # activations of about 30 MiB, where a few pages more or less are nothing
+    "gpt2": {"layers": 2, "tokens": 1024, "width": 64, "heads": 4, "vocab": 128},
+    "vit": {"layers": 2, "image": 512, "width": 48, "heads": 4},  # 1025 tokens: uneven whatever the length
+    "evoformer": {"blocks": 1, "residues": 64, "sequences": 16},
+    "unet": {"latent": 32, "width": 32, "heads": 4},
+}
+
+
+def exported(name: str, folder: Path) -> Path:
+    """The file of one model in a folder that processes share; the first who asks exports it."""
+    path = folder / f"{name}.onnx"
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            _export(name, path)
+    return path
+
+
+def _export(name: str, path: Path) -> None:
+    import torch  # noqa: PLC0415 - takes seconds, and most tests do without
+
+    from models import export  # noqa: PLC0415
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        build = import_module(f"models.{name}").build
+        export.export(export.seeded(build, 0, torch.float32, **SIZES[name]), path)
+    finally:
+        torch.set_num_threads(threads)
