@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from .errors import UsageError
 from .graph.load import Source, load
 from .memory.lifetime import Timeline, simulate
 from .options import Budget, Form, Options
@@ -29,10 +30,17 @@ def autochunk(source: Source, *, progress: Progress | None = None, **options: An
     if options.get("budget") is not None:
         options["budget"] = Budget.parse(options["budget"])
     if isinstance(options.get("form"), str):
-        options["form"] = Form(options["form"])
+        options["form"] = _form(options["form"])
     if options.get("input_data") is not None:
         options["input_data"] = Path(options["input_data"])
     return run(source, Options(**options), progress)
+
+
+def _form(name: str) -> Form:
+    known = {form.value: form for form in Form}
+    if name not in known:
+        raise UsageError(f"form {name!r} is not one of {', '.join(known)}")
+    return known[name]
 
 
 def analyze(source: Source, *, dims: dict[str, int] | None = None, provider: str = "cpu") -> Timeline:

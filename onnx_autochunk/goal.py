@@ -64,12 +64,15 @@ class Goal:
         )
 
     def moved(self, trial: Trial) -> Goal:
-        """The goal with the aim moved by what the trial missed, or left."""
+        """The goal with the aim moved by what the trial missed, or left; a miss puts its plan out of reach."""
         if self.budget_bytes is not None:
             assert trial.peak is not None
-            return replace(self, aim=self.aim * SAFETY * self.budget_bytes / trial.peak.activation_peak_bytes)
+            aim = self.aim * SAFETY * self.budget_bytes / trial.peak.activation_peak_bytes
+            return replace(self, aim=min(aim, trial.predicted_peak_bytes - 1))
         excess = self._excess(trial)
-        return replace(self, aim=self.aim - excess - (1 - SAFETY if excess > 0 else 0))
+        if excess <= 0:
+            return replace(self, aim=self.aim - excess)
+        return replace(self, aim=min(self.aim, trial.plan.predicted_slowdown) - excess - (1 - SAFETY))
 
     def _rank(self, trial: Trial) -> tuple[float, int]:
         measured = trial.peak.activation_peak_bytes if trial.peak is not None else trial.predicted_peak_bytes

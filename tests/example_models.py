@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
-SIZES: Mapping[str, Mapping[str, int]] = {  # activations of about 30 MiB, where a few pages more or less are nothing
+SIZES: Mapping[
+    str, Mapping[str, int]
+] = {  # activations of about 30 MiB, where a few pages more or less are nothing
     "gpt2": {"layers": 2, "tokens": 1024, "width": 64, "heads": 4, "vocab": 128},
     "vit": {"layers": 2, "image": 512, "width": 48, "heads": 4},  # 1025 tokens: uneven whatever the length
     "evoformer": {"blocks": 1, "residues": 64, "sequences": 16},

@@ -143,4 +143,6 @@ def _hand_over(weaving: Weaving, name: str, new: ir.Value) -> None:
     old = weaving.values[name]
     ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
     old.name, new.name = f"{name}/unchunked", name
+    new.doc_string = old.doc_string
+    new.metadata_props.update(old.metadata_props)
     weaving.values[name] = new

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime as ort
-from numpy.typing import NDArray
 from onnx import helper, numpy_helper, parser
 
 from onnx_autochunk.axes import Position
@@ -21,7 +21,7 @@ from onnx_autochunk.plan.plan import Frames, Plan, PlannedRegion
 from onnx_autochunk.plan.region import Region
 from onnx_autochunk.plan.rules import Rules
 
-Array = NDArray[np.generic]
+Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 Outputs = dict[str, Array]
 
 
@@ -129,6 +129,12 @@ def outputs_of(model: ir.Model | onnx.ModelProto) -> Outputs:
     }
     names = [value.name for value in session.get_outputs()]
     return dict(zip(names, session.run(names, feeds), strict=True))
+
+
+def check_close(found: Array, expected: Array) -> None:
+    """Equal up to the order in which a product adds up."""
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def bodies(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:

@@ -62,7 +62,8 @@ SAMPLES: Mapping[str, Sample] = {
     "queries, with keys whole and a mask sliced": Sample(
         """(float[2,12,4] q, float[2,12,4] k, float[2,12,4] v) => (float[2,12,4] z) {
             t = Relu(q)  keys = Transpose<perm=[0,2,1]>(k)
-            score = MatMul(t, keys)  masked = Add(score, mask)  soft = Softmax(masked)  y = MatMul(soft, v)
+            score = MatMul(t, keys)  masked = Add(score, mask)  soft = Softmax(masked)
+            y = MatMul(soft, v)
             z = Neg(y)
         }""",
         (Stretch("score masked soft y", 1),),

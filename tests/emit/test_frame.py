@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
@@ -14,8 +13,7 @@ from onnx_autochunk.emit.scope import Names, Scope
 from onnx_autochunk.emit.weave import weave
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.plan import Frames
-
-from tests.emit.regions import Sample, Stretch, bodies, nodes, outputs_of, plan_of
+from tests.emit.regions import Sample, Stretch, bodies, check_close, nodes, outputs_of, plan_of
 from tests.emit.samples import SAMPLES
 
 LAYERS = Sample(
@@ -60,7 +58,7 @@ def test_frames_compute_the_same(name: str, frames: Frames, length: int) -> None
     expected, found = outputs_of(sample.model()), outputs_of(proto)
     assert found.keys() == expected.keys()
     for output, array in expected.items():
-        np.testing.assert_allclose(found[output], array, rtol=1e-5, atol=1e-6, err_msg=output)
+        check_close(found[output], array)
 
 
 def _depth(graph: onnx.GraphProto) -> int:
@@ -98,7 +96,7 @@ def test_groups_hold_regions_that_hold_frames() -> None:
     proto = ir.to_proto(weave(loaded, plan))
     assert _depth(proto.graph) == 3
     expected, found = outputs_of(LAYERS.model()), outputs_of(proto)
-    np.testing.assert_allclose(found["z"], expected["z"], rtol=1e-5, atol=1e-6)
+    check_close(found["z"], expected["z"])
 
 
 def test_convolutions_stay_outside() -> None:

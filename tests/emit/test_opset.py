@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import onnx
 import onnx_ir as ir
 import pytest
@@ -19,7 +21,10 @@ NORM = """(float[1,4,2] x, float[2] g) => (float[1,4,2] y) {
     y = GroupNormalization<num_groups=2>(x, g, g)
 }"""
 INNER = """(bool c, float[4] x) => (float[4] y) {
-    y = If(c) <then_branch = t () => (float[2] p) { p, q = Split(x) }, else_branch = e () => (float[2] r) { r = Relu(x) }>
+    y = If(c) <
+        then_branch = t () => (float[2] p) { p, q = Split(x) },
+        else_branch = e () => (float[2] r) { r = Relu(x) }
+    >
 }"""
 
 
@@ -93,7 +98,7 @@ def _incompatible() -> set[tuple[str, int]]:
     found = set()
     for name, schemas in history.items():
         schemas.sort(key=lambda schema: schema.since_version)
-        for old, new in zip(schemas, schemas[1:], strict=False):
+        for old, new in pairwise(schemas):
             if OLDEST < new.since_version <= SWEEP_OPSET and not _reads_the_same(old, new):
                 found.add((name, new.since_version))
     return found
