@@ -64,7 +64,7 @@ class Goal:
         )
 
     def moved(self, trial: Trial) -> Goal:
-        """The goal with the aim moved by what the trial missed, or left; a miss puts its plan out of reach."""
+        """The goal with the aim moved by what the trial missed or left; a miss rules its plan out."""
         if self.budget_bytes is not None:
             assert trial.peak is not None
             aim = self.aim * SAFETY * self.budget_bytes / trial.peak.activation_peak_bytes

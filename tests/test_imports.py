@@ -31,7 +31,7 @@ LAYERS = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-CONVERTERS = {"graph/load.py", "graph/sizes.py", "graph/save.py", "graph/einsum.py"}  # between files and `Graph`
+CONVERTERS = {"graph/load.py", "graph/sizes.py", "graph/save.py", "graph/einsum.py"}  # file <-> `Graph`
 WRITERS = {"emit"}
 RUNNERS = {"runtime", "verify"}  # open finished models, original and result alike, to run them
 DOORS = {"trial", "pipeline", "__init__"}  # name the types of models that callers hand in

@@ -91,7 +91,8 @@ SAMPLES: Mapping[str, Sample] = {
     "a cheap op that is needed whole as well": Sample(
         """(float[1,12,8] x) => (float[1,12,8] z) {
             t = Relu(x)  n = LayerNormalization(t, g)  k = Transpose<perm=[0,2,1]>(n)
-            q = MatMul(n, w)  score = MatMul(q, k)  soft = Softmax(score)  mix = MatMul(soft, n)  y = Add(t, mix)
+            q = MatMul(n, w)  score = MatMul(q, k)  soft = Softmax(score)
+            mix = MatMul(soft, n)  y = Add(t, mix)
             z = Neg(y)
         }""",
         (Stretch("n q score soft mix y", 1),),

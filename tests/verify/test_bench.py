@@ -61,10 +61,15 @@ def test_a_model_that_is_no_file_is_written_first(tmp_path: Path) -> None:
 
 
 def test_the_folder_goes_when_a_run_fails(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), open_bench(None, _model(tmp_path, DOUBLED), ONE_THREAD) as bench:
-        assert bench.folder.exists()
-        raise KeyError
-    assert not bench.folder.exists()
+    def fail() -> None:
+        with open_bench(None, _model(tmp_path, DOUBLED), ONE_THREAD) as bench:
+            seen.append(bench.folder)
+            raise KeyError
+
+    seen: list[Path] = []
+    with pytest.raises(KeyError):
+        fail()
+    assert not seen[0].exists()
 
 
 def test_each_verification_run_has_inputs_of_its_own(tmp_path: Path) -> None:
