@@ -67,7 +67,7 @@ RUNS = [
     *[("gpt2", form, 20) for form in ("auto", "scan", "sweep", "unroll")],
     *[("vit", form, 40) for form in ("auto", "scan", "sweep", "unroll")],
     *[("evoformer", form, 40) for form in ("auto", "unroll")],
-    *[("unet", form, 40) for form in ("auto", "sweep", "unroll")],
+    *[("unet", form, 40) for form in ("auto", "sweep")],
 ]
 
 
@@ -245,12 +245,12 @@ def test_an_ended_run_leaves_the_old_file_as_it_was(
     number: signal.Signals, gpt2: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "out.onnx").write_bytes(b"the old model")
-    line = [sys.executable, "-m", "onnx_autochunk", str(gpt2), "out.onnx", "-v", "--threads", "1"]
+    line = [sys.executable, "-m", "onnx_autochunk", str(gpt2), "out.onnx", "--threads", "1"]
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
             line, cwd=tmp_path, env=_environment(tmp_path), stderr=log, stdout=log, start_new_session=True
         )
-        _wait_for(tmp_path / "log", "measure", process)
+        _wait_for_a_child(tmp_path / "tmp", process)
         os.killpg(process.pid, number)  # as a terminal does
         assert process.wait(timeout=60) == (1 if number == signal.SIGINT else -number)
     assert (tmp_path / "out.onnx").read_bytes() == b"the old model"
@@ -261,8 +261,8 @@ def test_an_ended_run_leaves_the_old_file_as_it_was(
         assert [name for name in _left(tmp_path) if not name.startswith("tmp/")] == ["log", "out.onnx"]
 
 
-def _wait_for(log: Path, text: str, process: subprocess.Popen[bytes]) -> None:
+def _wait_for_a_child(temporary: Path, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 60
-    while text not in log.read_text():
-        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)
+    while not any(temporary.glob("onnx_autochunk-*/log.txt")):  # what a child prints goes there
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
