@@ -25,21 +25,78 @@ class Mark(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """How far steps of a result look into an operand that has the axis to itself.
+
+    Steps [start, stop) read [start * step - before, (stop - 1) * step - before + span) of the operand,
+    clipped to [0, size). A convolution has its stride as `step`, its leading padding as `before`
+    and the reach of its dilated kernel as `span`.
+    """
+
+    size: int
+    step: int = 1
+    before: int = 0
+    span: int = 1
+
+    @property
+    def after(self) -> int:
+        """How far the window reaches beyond the end of the steps; negative when it falls short of it."""
+        return self.span - self.step - self.before
+
+    def reach(self, start: int, stop: int) -> tuple[int, int]:
+        """The range of the operand that steps [start, stop) read, clipped to what there is."""
+        low, high = start * self.step - self.before, stop * self.step + self.after
+        first = min(max(low, 0), self.size)
+        return first, max(min(high, self.size), first)
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a factor of some extent lies in a value: `shape[axis] == outer * extent * unit`.
 
     A factor alone on its axis has outer 1 and unit 1. In `[N, H*D]` the factor H lies at
-    Place(1, outer=1, unit=D) and D at Place(1, outer=H, unit=1).
+    Place(1, outer=1, unit=D) and D at Place(1, outer=H, unit=1). Operands that are seen through a window have
+    the window's size instead.
     """
 
     axis: int
     outer: int = 1
     unit: int = 1
+    window: Window | None = None
 
     @property
     def sliceable(self) -> bool:
         """True when a chunk of the factor is one contiguous range of the axis."""
         return self.outer == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """A number that depends on the chunk: `base + start * s + stop * t + first * a + last * b`.
+
+    Steps [s, t) of the factor are computed from [a, b) of the first operand that is seen through a window.
+    """
+
+    base: int = 0
+    start: int = 0
+    stop: int = 0
+    first: int = 0
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What an operand or attribute becomes when the op computes a chunk.
+
+    `Trilu(x, k)` on rows [s, t) is `Trilu(rows, k + s)`: Patch(1, (Linear(k, start=1),)).
+
+    Attributes:
+        target: index of the operand, whose shape and type are kept, or name of the attribute.
+        numbers: its elements; a single one stands for an integer attribute; None takes the attribute away.
+    """
+
+    target: int | str
+    numbers: tuple[Linear, ...] | Linear | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +106,9 @@ class Factor:
     Attributes:
         operands: place in each operand; None where it lacks the factor or has it with size 1: read whole.
         results: place in each result; None where the result lacks it.
+        patches: what changes in the op when a chunk of the factor is computed.
+        crop: the op, given a window of the operand, computes as many steps as it is given; those outside the
+            chunk are wrong and cut off.
     """
 
     name: str
@@ -56,6 +116,8 @@ class Factor:
     operands: tuple[Place | None, ...]
     results: tuple[Place | None, ...]
     mark: Mark = Mark.MAP
+    patches: tuple[Patch, ...] = ()
+    crop: bool = False
 
 
 @dataclass(frozen=True, slots=True)

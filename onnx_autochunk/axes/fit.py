@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import prod
+from types import MappingProxyType
 
-from onnx_autochunk.axes.factor import Factor, Mark, Place
+from onnx_autochunk.axes.factor import Factor, Mark, Place, Window
 from onnx_autochunk.axes.notation import Atom, Axis, Term, parse
 from onnx_autochunk.errors import RuleError
 
@@ -20,10 +21,21 @@ class _MisfitError(Exception):
     """Why a pattern does not fit; re-raised once by `bind` with pattern and shapes."""
 
 
-def bind(text: str, operands: Sequence[Shape | None], results: Sequence[Shape | None]) -> tuple[Factor, ...]:
+def bind(
+    text: str,
+    operands: Sequence[Shape | None],
+    results: Sequence[Shape | None],
+    windows: Mapping[str, Window] = MappingProxyType({}),
+) -> tuple[Factor, ...]:
     """Fit a rule string to the shapes of one op; None stands for an absent operand or result.
 
     Factors of extent 1 are left out: there is nothing to cut.
+
+    Args:
+        text: the rule string.
+        operands: shapes.
+        results: shapes.
+        windows: what stands behind each name that is written with `~`.
 
     Raises:
         RuleError: with pattern, shapes and what does not fit.
@@ -32,7 +44,7 @@ def bind(text: str, operands: Sequence[Shape | None], results: Sequence[Shape | 
     try:
         terms = _repeated(pattern.operands, pattern.more_operands, len(operands), "operands")
         terms += _repeated(pattern.results, pattern.more_results, len(results), "results")
-        return _factors(_sized(terms, (*operands, *results)), len(operands))
+        return _factors(_sized(terms, (*operands, *results)), len(operands), windows)
     except _MisfitError as misfit:
         where = f"rule {text!r} does not fit {list(operands)} -> {list(results)}"
         raise RuleError(f"{where}: {misfit}") from misfit
@@ -80,13 +92,15 @@ def _has_no_place(atoms: Axis, size: int) -> bool:
     return size == 1 and len(atoms) == 1 and (atoms[0].name == "1" or atoms[0].name.startswith("."))
 
 
-def _factors(sized: list[list[_SizedAxis]], operands: int) -> tuple[Factor, ...]:
+def _factors(
+    sized: list[list[_SizedAxis]], operands: int, windows: Mapping[str, Window]
+) -> tuple[Factor, ...]:
     extents = _extents([pair for axes in sized for pair in axes])
     places: dict[str, list[Place | None]] = {}
     marks: dict[str, Mark] = {}
     for index, axes in enumerate(sized):
         for axis, (atoms, size) in enumerate(axes):
-            for atom, place in _laid_out(atoms, axis, size, extents):
+            for atom, place in _laid_out(atoms, axis, size, extents, windows):
                 found = places.setdefault(atom.name, [None] * len(sized))
                 if found[index] is not None:
                     raise _MisfitError(f"{atom.name} stands twice in one term")
@@ -98,9 +112,15 @@ def _factors(sized: list[list[_SizedAxis]], operands: int) -> tuple[Factor, ...]
     )
 
 
-def _laid_out(atoms: Axis, axis: int, size: int, extents: Mapping[str, int]) -> Iterator[tuple[Atom, Place]]:
+def _laid_out(
+    atoms: Axis, axis: int, size: int, extents: Mapping[str, int], windows: Mapping[str, Window]
+) -> Iterator[tuple[Atom, Place]]:
     """The places of the factors of one axis, major first; those of extent 1 have none."""
     if _has_no_place(atoms, size):
+        return
+    if _is_windowed(atoms):
+        if extents.get(atoms[0].name, 0) > 1:
+            yield atoms[0], Place(axis, window=_window(atoms[0].name, size, windows))
         return
     outer = 1
     for atom in atoms:
@@ -108,6 +128,18 @@ def _laid_out(atoms: Axis, axis: int, size: int, extents: Mapping[str, int]) -> 
         if extent > 1:
             yield atom, Place(axis, outer, size // (outer * extent))
         outer *= extent
+
+
+def _is_windowed(atoms: Axis) -> bool:
+    if len(atoms) > 1 and any(atom.windowed for atom in atoms):
+        raise _MisfitError(f"({' '.join(atom.name for atom in atoms)}) is merged and seen through a window")
+    return atoms[0].windowed
+
+
+def _window(name: str, size: int, windows: Mapping[str, Window]) -> Window:
+    if name not in windows or windows[name].size != size:
+        raise _MisfitError(f"{name}~ of size {size} has the window {windows.get(name)}")
+    return windows[name]
 
 
 def _mark(marks: dict[str, Mark], atom: Atom) -> None:
@@ -127,7 +159,7 @@ def _extents(sized: list[_SizedAxis]) -> dict[str, int]:
         for atom in atoms:
             if atom.extent is not None:
                 _agree(extents, atom.name, atom.extent)
-        if len(atoms) == 1 and not _has_no_place(atoms, size):
+        if len(atoms) == 1 and not _has_no_place(atoms, size) and not atoms[0].windowed:
             _agree(extents, atoms[0].name, size)
     for _ in merged:  # each round can make the next merged axis solvable
         for atoms, size in merged:

@@ -5,6 +5,7 @@
 | written | meaning |
 |---|---|
 | `a` `a!` `a+` `a^` `a_` | a factor and its `Mark`; one mark anywhere counts for every place of the name |
+| `a~` | an operand in which the factor is seen through a `Window`, given beside the string |
 | `...` | any number of axes, aligned from the right; a size-1 axis has no place. `...!` marks them all |
 | `(h d)` | one axis merged from several factors, major first; at most one extent is inferred |
 | `h=8` | a factor of known extent, for merged axes |
@@ -21,12 +22,13 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from onnx_autochunk.axes.factor import Mark, Rule
+from onnx_autochunk.axes.factor import Factor, Mark, Rule, Window
 from onnx_autochunk.errors import RuleError
 
+WINDOWED = "~"
 _WORD = re.compile(
     r"\s*(?:(?P<bracket>[()])|(?P<star>\*)"
-    r"|(?P<name>\.\.\.|1|[A-Za-z][A-Za-z0-9]*)(?:=(?P<extent>\d+))?(?P<mark>[!+^_]?))"
+    r"|(?P<name>\.\.\.|1|[A-Za-z][A-Za-z0-9]*)(?:=(?P<extent>\d+))?(?P<mark>[!+^_~]?))"
 )
 
 
@@ -37,6 +39,7 @@ class Atom:
     name: str
     mark: Mark = Mark.MAP
     extent: int | None = None
+    windowed: bool = False
 
 
 Axis = tuple[Atom, ...]  # several atoms: a merged axis, major first
@@ -115,7 +118,9 @@ def _term(text: str, part: str, offset: int) -> tuple[Term, bool]:
 
 
 def _atom(word: re.Match[str]) -> Atom:
-    return Atom(word["name"], Mark(word["mark"]), int(word["extent"]) if word["extent"] else None)
+    extent = int(word["extent"]) if word["extent"] else None
+    windowed = word["mark"] == WINDOWED
+    return Atom(word["name"], Mark.MAP if windowed else Mark(word["mark"]), extent, windowed)
 
 
 def written(rule: Rule) -> str:
@@ -130,8 +135,21 @@ def written(rule: Rule) -> str:
     operands = [_side_term(rule, index, True) for index in range(len(rule.factors[0].operands))]
     results = [_side_term(rule, index, False) for index in range(len(rule.factors[0].results))]
     extents = " ".join(f"{factor.name}={factor.extent}" for factor in rule.factors)
-    sizes = "".join(f" | operand {o} spells result {r}" for o, r in rule.sizes.items())
-    return f"{', '.join(operands)} -> {', '.join(results)} | {extents}{sizes}"
+    notes = [f"operand {o} spells result {r}" for o, r in rule.sizes.items()]
+    notes += [f"{f.name}~ {_seen(p.window)}" for f in rule.factors for p in f.operands if p and p.window]
+    notes += [f"{factor.name} {_changes(factor)}" for factor in rule.factors if factor.patches or factor.crop]
+    return " | ".join([f"{', '.join(operands)} -> {', '.join(results)}", extents, *notes])
+
+
+def _seen(window: Window) -> str:
+    return f"{window.step}i-{window.before}+[0,{window.span}) of {window.size}"
+
+
+def _changes(factor: Factor) -> str:
+    """`changes pads, operand 2; is cropped`."""
+    targets = [p.target if isinstance(p.target, str) else f"operand {p.target}" for p in factor.patches]
+    changed = [f"changes {', '.join(targets)}"] if targets else []
+    return "; ".join([*changed, *(["is cropped"] if factor.crop else [])])
 
 
 def _side_term(rule: Rule, index: int, is_operand: bool) -> str:
@@ -139,7 +157,8 @@ def _side_term(rule: Rule, index: int, is_operand: bool) -> str:
     for factor in rule.factors:
         place = factor.operands[index] if is_operand else factor.results[index]
         if place is not None:
-            found.setdefault(place.axis, []).append((place.outer, factor.name + factor.mark.value))
+            mark = WINDOWED if place.window else factor.mark.value
+            found.setdefault(place.axis, []).append((place.outer, factor.name + mark))
     if not found:
         return "()"
     words = [[word for _, word in sorted(found.get(axis, []))] or ["1"] for axis in range(max(found) + 1)]

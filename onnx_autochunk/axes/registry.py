@@ -10,20 +10,40 @@ The registry is filled when `onnx_autochunk.axes.rules` is imported and not chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_autochunk.axes.factor import Mark, Rule
+from onnx_autochunk.axes.factor import Mark, Patch, Rule, Window
 from onnx_autochunk.axes.fit import Shape, bind
 from onnx_autochunk.errors import RuleError
 from onnx_autochunk.graph.model import Graph, Op
 
-Answer = str | tuple[str, Mapping[int, int]] | Rule
-"""What a rule function returns: a rule string, one with the `sizes` of the Rule, or the Rule itself."""
+
+@dataclass(frozen=True, slots=True)
+class Notation:
+    """A rule string and what it cannot say.
+
+    Attributes:
+        text: the rule string.
+        sizes: `Rule.sizes`.
+        windows: what each name written with `~` stands for.
+        patches: `Factor.patches` by name.
+        crops: names of the factors to crop.
+    """
+
+    text: str
+    sizes: Mapping[int, int] = field(default_factory=dict)
+    windows: Mapping[str, Window] = field(default_factory=dict)
+    patches: Mapping[str, tuple[Patch, ...]] = field(default_factory=dict)
+    crops: Collection[str] = ()
+
+
+Answer = str | Notation | Rule
+"""What a rule function returns: a rule string, one with more to say, or the Rule itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,27 +181,33 @@ def rule_for(op: Op, graph: Graph) -> Rule:
     return made
 
 
-def _bound(answer: str | tuple[str, Mapping[int, int]], node: Node) -> Rule:
-    notation, sizes = (answer, {}) if isinstance(answer, str) else answer
+def _bound(answer: str | Notation, node: Node) -> Rule:
+    given = Notation(answer) if isinstance(answer, str) else answer
     try:
-        return Rule(bind(notation, node.operands, node.results), sizes)
+        factors = bind(given.text, node.operands, node.results, given.windows)
     except RuleError as error:
         raise RuleError(f"{node.op.type} {node.op.name!r} (opset {node.op.version}): {error}") from error
+    more = (replace(f, patches=given.patches.get(f.name, ()), crop=f.name in given.crops) for f in factors)
+    return Rule(tuple(more), given.sizes)
 
 
 def _check(made: Rule, node: Node) -> None:
     """What holds for every rule, else RuleError.
 
     1. A mapped factor lies in all results, or the chunks would disagree about those that lack it.
-    2. A mapped factor lies in an operand, or in a result whose shape is spelled out, or nothing would be cut.
+    2. A mapped factor lies in an operand, or in a result whose shape is spelled out, or changes the op, or
+       nothing would be cut.
     3. A summed factor lies in no result.
+    4. What is cropped is seen through a window that moves on by one step each step.
     """
     given = [index for index, shape in enumerate(node.results) if shape is not None]
     for factor in made.factors:
         inside = [factor.results[index] is not None for index in given]
         if factor.mark is Mark.MAP:
-            cuts = any(factor.operands) or any(factor.results[result] for result in made.sizes.values())
-            wrong = not all(inside) or not cuts
+            spelled = any(factor.results[result] for result in made.sizes.values())
+            cuts = any(factor.operands) or spelled or factor.patches
+            windows = [place.window for place in factor.operands if place and place.window]
+            wrong = not all(inside) or not cuts or (factor.crop and [w.step for w in windows] != [1])
         else:
             wrong = factor.mark is not Mark.WHOLE and any(inside)
         if wrong:

@@ -102,6 +102,8 @@ def _join(growth: _Growth, op: Op, name: str, position: Position, *, again: bool
     step = carry(rule, position=position, result=op.outputs.index(name))
     if isinstance(step, Refusal) or step.mark is not Mark.MAP or not _consistent(growth, op, step):
         return False
+    if step.factor and (step.factor.patches or any(p.has_halo for p in step.operands if p)):
+        return False
     values = growth.setting.graph.values
     for result, place in zip(op.outputs, step.results, strict=True):
         if result and place is not None:

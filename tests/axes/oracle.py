@@ -7,8 +7,9 @@ evaluator where ORT has no kernel) on each chunk, put the parts together as the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import reduce
+from dataclasses import dataclass, field, replace
+from functools import cache, reduce
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,12 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
-from onnx_autochunk.axes import Mark, Position, Rule, Step, carry, rule_for
+from onnx_autochunk.axes import Mark, Place, Position, Range, Refusal, Rule, Step, call, carry, rule_for
+from onnx_autochunk.axes.chunk import Numbers
 from onnx_autochunk.graph.model import Graph, Op, Origin, Value
 
 Array = NDArray[np.generic]
-Run = Callable[[Sequence[Array | None]], list[Array]]
+Run = Callable[..., list[Array]]
 OPSET = 23
 
 
@@ -49,22 +51,34 @@ class Case:
 
 
 def runner(case: Case) -> Run:
-    """The operator as a function of its operands; shapes are free."""
-    model = _model(case)
-    names = [f"x{i}" for i in range(len(case.operands))]
-    try:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        call = session.run
-    except Exception:  # ORT raises its own types, all plain exceptions, for a missing kernel
-        call = ReferenceEvaluator(model).run
+    """The operator as a function of its operands and of changed attributes; shapes are free."""
 
-    def run(operands: Sequence[Array | None]) -> list[Array]:
-        feeds = {name: array for name, array in zip(names, operands, strict=True) if array is not None}
+    @cache
+    def opened(changed: frozenset[tuple[str, Numbers]]) -> Callable[..., Any]:
+        attributes = {**case.attributes, **dict(changed)}
+        kept = {name: value for name, value in attributes.items() if value is not None}
+        return _open(_model(replace(case, attributes=kept)))
+
+    def run(operands: Sequence[Array | None], **attributes: Numbers) -> list[Array]:
+        call = opened(frozenset(attributes.items()))
+        feeds = {f"x{i}": array for i, array in enumerate(operands) if array is not None}
         return [np.asarray(array) for array in call(None, feeds)]
 
+    return run
+
+
+def _open(model: onnx.ModelProto) -> Callable[..., Any]:
+    """ORT where it has a kernel, else the reference evaluator."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session: Any = ort.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception:  # ORT raises its own types, all plain exceptions, for a missing kernel
+        session = ReferenceEvaluator(model)
+    run: Callable[..., Any] = session.run
     return run
 
 
@@ -121,26 +135,33 @@ def flows(rule: Rule) -> Iterator[Step]:
     for factor in rule.factors:
         if factor.mark is Mark.WHOLE:
             continue
-        sides = [("operand", i, p) for i, p in enumerate(factor.operands) if p is not None]
-        sides += [("result", i, p) for i, p in enumerate(factor.results) if p is not None]
+        sides = [("result", i, p) for i, p in enumerate(factor.results) if p is not None]
+        sides += [("operand", i, p) for i, p in enumerate(factor.operands) if p is not None]
         side, index, place = sides[0]
-        divisor = next((d for d in range(2, factor.extent) if factor.extent % d == 0), 0)
-        parts = [Position(place.axis, place.outer, factor.extent, place.unit)]
-        if divisor:
-            rest = factor.extent // divisor
-            parts.append(Position(place.axis, place.outer, divisor, place.unit * rest))
-            parts.append(Position(place.axis, place.outer * divisor, rest, place.unit))
-        for part in parts:
+        for part in _parts(place, factor.extent):
             step = carry(rule, position=part, **{side: index})
+            if isinstance(step, Refusal) and "counted from its start" in step.reason:
+                continue
             assert isinstance(step, Step), f"{rule}: {part} is refused: {step}"
             _agrees_from_every_side(rule, step)
             yield step
 
 
+def _parts(place: Place, extent: int) -> Iterator[Position]:
+    yield Position(place.axis, place.outer, extent, place.unit)
+    divisor = next((d for d in range(2, extent) if extent % d == 0), 0)
+    if divisor:
+        rest = extent // divisor
+        yield Position(place.axis, place.outer, divisor, place.unit * rest)
+        yield Position(place.axis, place.outer * divisor, rest, place.unit)
+
+
 def _agrees_from_every_side(rule: Rule, step: Step) -> None:
-    for side, found in (("operand", step.operands), ("result", step.results)):
-        for index, position in enumerate(found):
-            if position is not None:
+    assert step.factor is not None
+    sides = (("operand", step.operands, step.factor.operands), ("result", step.results, step.factor.results))
+    for side, found, places in sides:
+        for index, (position, place) in enumerate(zip(found, places, strict=True)):
+            if position is not None and place is not None and not place.window:
                 assert carry(rule, position=position, **{side: index}) == step
 
 
@@ -160,58 +181,85 @@ def check(case: Case) -> Rule:
 
 
 def assert_step(case: Case, run: Run, rule: Rule, step: Step, whole: Sequence[Array]) -> None:
-    """Compute in chunks, put together, compare."""
-    used = [step.results[i] for i, flag in enumerate(case.outputs) if flag == "1"]
-    parts = [_chunk(case, run, rule, step, used, whole, start, stop) for start, stop in _ranges(step)]
-    for index, (position, expected) in enumerate(zip(used, whole, strict=True)):
-        found = _combined([part[index] for part in parts], position, step.mark)
-        assert found.shape == expected.shape, f"{case}: {step}: {found.shape} instead of {expected.shape}"
-        assert _close(found, expected), f"{case}: {step}: result {index} differs"
+    """Compute in chunks and compare: mapped ones with their slices of the result, others put together."""
+    spans = list(_spans(step))
+    if step.mark is Mark.MAP:
+        for start, stop in spans:
+            _assert_chunk(case, run, rule, step, whole, start, stop)
+        return
+    parts = [run(_cut_operands(case, step, start, stop)) for start, stop in spans]
+    for index, expected in enumerate(whole):
+        combine = {Mark.SUM: np.add, Mark.MAX: np.maximum, Mark.MIN: np.minimum}[step.mark]
+        _assert_close(reduce(combine, [part[index] for part in parts]), expected, f"{case}: {step}: {index}")
 
 
-def _ranges(step: Step) -> list[tuple[int, int]]:
+def _spans(step: Step) -> Iterator[tuple[int, int]]:
+    """Chunks: unequal ones that make the whole; every one there is where a window or a count is involved."""
     extent = next(p.extent for p in (*step.operands, *step.results) if p is not None)
-    ends = np.cumsum(lengths(extent))
-    return [(int(end) - length, int(end)) for end, length in zip(ends, lengths(extent), strict=True)]
+    factor = step.factor
+    if factor and (factor.crop or factor.patches or any(p.window for p in factor.operands if p)):
+        yield from combinations(range(extent + 1), 2)
+        return
+    stop = 0
+    for length in lengths(extent):
+        yield stop, stop + length
+        stop += length
 
 
-def _chunk(
-    case: Case, run: Run, rule: Rule, step: Step, used: Sequence[Position | None], whole: Sequence[Array],
-    start: int, stop: int,
-) -> list[Array]:  # fmt: skip
+def _assert_chunk(
+    case: Case, run: Run, rule: Rule, step: Step, whole: Sequence[Array], start: int, stop: int
+) -> None:
+    used = [index for index, flag in enumerate(case.outputs) if flag == "1"]
+    placed = [(index, step.results[index]) for index in used]
+    arrays = dict(zip(used, whole, strict=True))
+    wanted = [(index, place.range(start, stop, arrays[index].shape)) for index, place in placed if place]
+    made = call(step, wanted)
     operands = [
-        taken(array, position, start, stop) if array is not None and position is not None else array
-        for array, position in zip(case.operands, step.operands, strict=True)
+        array if array is None or position is None or span is None else taken(array, position, span)
+        for array, position, span in zip(case.operands, step.operands, made.operands, strict=True)
     ]
     for operand, result in rule.sizes.items():
-        position, shape = used[result], whole[result].shape
-        spelled = shape if position is None else position.sliced_shape(shape, stop - start)
+        position, span = step.results[result], made.computed[result]
+        assert position is not None and span is not None
+        spelled = position.resized(arrays[result].shape, span[1] - span[0])
         operands[operand] = np.array(spelled, dtype=np.int64)
-    return run(operands)
+    for target, numbers in made.patches.items():
+        if isinstance(target, int):
+            old = case.operands[target]
+            assert old is not None
+            operands[target] = np.array(numbers, dtype=old.dtype).reshape(old.shape)
+    attributes = {target: numbers for target, numbers in made.patches.items() if isinstance(target, str)}
+    parts = dict(zip(used, run(operands, **attributes), strict=True))
+    for index, span in wanted:
+        position, computed = step.results[index], made.computed[index]
+        assert position is not None and computed is not None
+        found = taken(parts[index], position, (span[0] - computed[0], span[1] - computed[0]))
+        expected = taken(arrays[index], position, span)
+        where = f"{case}: {step} [{start}, {stop}): result {index}"
+        assert parts[index].shape == position.resized(expected.shape, computed[1] - computed[0]), where
+        _assert_close(found, expected, where)
 
 
-def _split_axis(array: Array, position: Position, extent: int) -> Array:
-    shape = array.shape
-    inside = (position.outer, extent, position.unit)
-    return array.reshape(shape[: position.axis] + inside + shape[position.axis + 1 :])
-
-
-def taken(array: Array, position: Position, start: int, stop: int) -> Array:
-    """A chunk of a value: a range of the flow's steps, gathered when they are not contiguous."""
-    parts = np.split(_split_axis(array, position, position.extent), [start, stop], axis=position.axis + 1)
-    return np.ascontiguousarray(parts[1].reshape(position.sliced_shape(array.shape, stop - start)))
-
-
-def _combined(parts: list[Array], position: Position | None, mark: Mark) -> Array:
-    if mark is not Mark.MAP:
-        return reduce({Mark.SUM: np.add, Mark.MAX: np.maximum, Mark.MIN: np.minimum}[mark], parts)
-    assert position is not None, "a mapped flow is in every result"
-    spread = [
-        _split_axis(part, position, part.shape[position.axis] // (position.outer * position.unit))
-        for part in parts
+def _cut_operands(case: Case, step: Step, start: int, stop: int) -> list[Array | None]:
+    return [
+        array
+        if array is None or position is None
+        else taken(array, position, position.range(start, stop, array.shape))
+        for array, position in zip(case.operands, step.operands, strict=True)
     ]
-    joined = np.concatenate(spread, axis=position.axis + 1)
-    return joined.reshape(position.sliced_shape(parts[0].shape, position.extent))
+
+
+def taken(array: Array, position: Position, span: Range) -> Array:
+    """A range of the cut axis, of each outer repetition where there are any."""
+    axis, shape = position.axis, array.shape
+    spread = array.reshape((*shape[:axis], position.outer, shape[axis] // position.outer, *shape[axis + 1 :]))
+    part = spread[(slice(None),) * (axis + 1) + (slice(*span),)]
+    return np.ascontiguousarray(part.reshape(position.resized(shape, span[1] - span[0])))
+
+
+def _assert_close(found: Array, expected: Array, where: str) -> None:
+    assert found.shape == expected.shape, f"{where}: {found.shape} instead of {expected.shape}"
+    assert _close(found, expected), f"{where} differs"
 
 
 def _close(found: Array, expected: Array) -> bool:

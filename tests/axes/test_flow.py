@@ -6,7 +6,7 @@ import pytest
 
 from onnx_autochunk.axes import Mark, Position, Refusal, Rule, Step, carry, positions
 from onnx_autochunk.axes.fit import Shape, bind
-from tests.axes.cases import case
+from tests.axes.build import case
 from tests.axes.oracle import Case, rule_of, runner
 
 Hop = tuple[Case, int]  # an op and the operand by which the flow enters

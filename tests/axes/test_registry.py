@@ -10,7 +10,7 @@ from onnx_autochunk.axes import Rule, registry, rule_for, written
 from onnx_autochunk.axes.registry import Answer, Node, barrier, rule, spec
 from onnx_autochunk.errors import RuleError
 from onnx_autochunk.graph.model import Graph, Op, Value
-from tests.axes.cases import MICROSOFT, case, ints
+from tests.axes.build import MICROSOFT, case, ints
 from tests.axes.oracle import Case, rule_of, runner
 
 GOLDEN: list[tuple[Case, str]] = [
@@ -38,7 +38,8 @@ GOLDEN: list[tuple[Case, str]] = [
     (case("Conv", (1, 3, 8, 8), (5, 3, 4, 4), strides=[4, 4]),
      "1 c+ (s0 t0!) (s1 t1!), o c+ t0! t1! -> 1 o s0 s1 | c=3 s0=2 t0=4 s1=2 t1=4 o=5"),
     (case("Conv", (2, 3, 8), (5, 3, 3), (5,), pads=[1, 1]),
-     "n c! s0!, o c! t0!, o -> n o r0! | n=2 c=3 s0=8 o=5 t0=3 r0=8"),
+     ("n c! s0~, o c! t0!, o -> n o s0 | n=2 c=3 s0=8 o=5 t0=3"
+      " | s0~ 1i-1+[0,3) of 8 | s0 changes pads, auto_pad")),
     (case("Resize", (1, 3, 4, 5), None, [1.0, 1.0, 2.0, 2.0]),
      "1 a1 a2 a3, (), () -> 1 a1 (a2 t2!) (a3 t3!) | a1=3 a2=4 a3=5 t2=2 t3=2"),
     (case("Attention", (2, 4, 5, 6), (2, 4, 3, 6), (2, 4, 3, 2)),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from onnx_autochunk.axes.fit import Shape
 from onnx_autochunk.axes.rules.reshape import common_factors
-from tests.axes.cases import case
+from tests.axes.build import case
 from tests.axes.oracle import check
 
 FACTORS: list[tuple[Shape, Shape, tuple[tuple[int, int], ...]]] = [

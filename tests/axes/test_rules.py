@@ -11,7 +11,8 @@ import pytest
 
 from onnx_autochunk.axes import Factor, Mark, Position, Rule, Step, carry
 from onnx_autochunk.axes.registry import registered
-from tests.axes.cases import CASES, case, ints
+from tests.axes.build import case, ints
+from tests.axes.cases import CASES
 from tests.axes.oracle import Array, Case, Run, assert_step, check, flows, rule_of, runner
 
 BARRIERS = """

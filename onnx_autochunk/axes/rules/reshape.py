@@ -14,7 +14,7 @@ from math import gcd, prod
 
 from onnx_autochunk.axes.factor import Factor, Place, Rule
 from onnx_autochunk.axes.fit import Shape
-from onnx_autochunk.axes.registry import Answer, Node, barrier, rule
+from onnx_autochunk.axes.registry import Answer, Node, Notation, barrier, rule
 from onnx_autochunk.axes.rules.words import names, term
 from onnx_autochunk.errors import RuleError
 
@@ -42,7 +42,7 @@ def squeeze(node: Node) -> Answer:
 @rule("Expand", since=8)
 def expand(node: Node) -> Answer:
     """The target shape is rewritten for each chunk; axes that only the result has are cut there alone."""
-    return "..., () -> ...", {1: 0}
+    return Notation("..., () -> ...", sizes={1: 0})
 
 
 @rule("Tile", since=6)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from onnx_autochunk.axes.registry import Answer, Node, barrier, rule
+from onnx_autochunk.axes.registry import Answer, Node, Notation, barrier, rule
 
 _WHY: Mapping[str, str] = {
     "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike": "random",
@@ -34,4 +34,4 @@ for _types, _reason in _WHY.items():
 @rule("ConstantOfShape")
 def constant_of_shape(node: Node) -> Answer:
     """Every chunk fills its own shape."""
-    return "() -> ...", {0: 0}
+    return Notation("() -> ...", sizes={0: 0})

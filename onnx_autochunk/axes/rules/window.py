@@ -10,50 +10,104 @@ Source: https://onnx.ai/onnx/operators/onnx__Conv.html, onnx__MaxPool.html, onnx
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from onnx_autochunk.axes.factor import Linear, Patch, Window
 from onnx_autochunk.axes.fit import Shape
-from onnx_autochunk.axes.registry import Answer, Node, barrier, rule
+from onnx_autochunk.axes.registry import Answer, Node, Notation, barrier, rule
 from onnx_autochunk.axes.rules.words import names, term
 
 
-def _space(node: Node, kernel: Shape) -> tuple[list[str], list[str]]:
-    """Words of the space axes of the input and of the result."""
+@dataclass(frozen=True, slots=True)
+class Space:
+    """The space axes of a convolution or pool.
+
+    Attributes:
+        inputs: words of the input's axes.
+        results: words of the result's axes.
+        windows: by name, for those that are seen through one.
+        patches: the padding of a chunk, by name: what its windows lack at the edges of the input.
+    """
+
+    inputs: tuple[str, ...]
+    results: tuple[str, ...]
+    windows: Mapping[str, Window]
+    patches: Mapping[str, tuple[Patch, ...]]
+
+    def notation(self, text: str) -> Notation:
+        """A rule string that uses the words."""
+        return Notation(text, windows=self.windows, patches=self.patches)
+
+
+def space_of(node: Node, kernel: Shape) -> Space:
+    """Read strides, dilations and padding."""
     before, after = node.shape(0)[2:], (node.results[0] or ())[2:]
     rank = len(kernel)
     steps, gaps = node.integers("strides") or (1,) * rank, node.integers("dilations") or (1,) * rank
-    pads, same = node.integers("pads") or (0, 0) * rank, node.text("auto_pad", "NOTSET").startswith("SAME")
+    spans = [(size - 1) * gap + 1 for size, gap in zip(kernel, gaps, strict=True)]
+    pads = _pads(node, before, after, steps, spans)
+    words, windows, patches = names(rank, "s"), {}, {}
     inputs, results = [], []
-    for axis, (size, step, gap) in enumerate(zip(kernel, steps, gaps, strict=True)):
-        padded = same or pads[axis] or pads[rank + axis]
-        fills = size == step and 1 in (gap, size) and before[axis] == after[axis] * size
-        if padded or not fills:
-            inputs.append(f"s{axis}!")
-            results.append(f"r{axis}!")
+    for axis, word in enumerate(words):
+        step, span = steps[axis], spans[axis]
+        if (
+            pads[axis] == pads[rank + axis] == 0
+            and kernel[axis] == span == step
+            and before[axis] == after[axis] * span
+        ):
+            inputs.append(f"({word} t{axis}={span}!)" if span > 1 else word)
         else:
-            inputs.append(f"(s{axis} t{axis}={size}!)" if size > 1 else f"s{axis}")
-            results.append(f"s{axis}")
-    return inputs, results
+            inputs.append(f"{word}~")
+            windows[word] = Window(before[axis], step, pads[axis], span)
+            patches[word] = _padding(windows[word], axis, pads)
+        results.append(word)
+    return Space(tuple(inputs), tuple(results), windows, patches)
+
+
+def _pads(node: Node, before: Shape, after: Shape, steps: Shape, spans: Sequence[int]) -> tuple[int, ...]:
+    """Padding in front of every axis, then behind; `auto_pad` written out."""
+    kind = node.text("auto_pad", "NOTSET")
+    if kind in ("NOTSET", "VALID"):
+        given = node.integers("pads") if kind == "NOTSET" else None
+        return given or (0,) * 2 * len(spans)
+    total = [
+        max(0, (out - 1) * step + span - size)
+        for size, out, step, span in zip(before, after, steps, spans, strict=True)
+    ]
+    front = [(pad + 1) // 2 if kind == "SAME_LOWER" else pad // 2 for pad in total]
+    return (*front, *(pad - lead for pad, lead in zip(total, front, strict=True)))
+
+
+def _padding(window: Window, axis: int, pads: tuple[int, ...]) -> tuple[Patch, ...]:
+    """All pads as numbers, those of the axis from what the chunk's windows lack."""
+    numbers = [Linear(pad) for pad in pads]
+    numbers[axis] = Linear(window.before, start=-window.step, first=1)
+    numbers[len(pads) // 2 + axis] = Linear(window.after, stop=window.step, last=-1)
+    return Patch("pads", tuple(numbers)), Patch("auto_pad", None)
 
 
 @rule("Conv")
 def conv(node: Node) -> Answer:
     """Result channels pass unless grouped; input channels are summed when no bias is added each time."""
-    space, out = _space(node, node.shape(1)[2:])
+    space = space_of(node, node.shape(1)[2:])
+    values, result = term(["n", "?", *space.inputs]), term(["n", "o", *space.results])
     taps = _taps(node)
     if node.integer("group", 1) > 1:
-        return f"{term(['n', 'c!', *space])}, {term(['o!', 'd!', *taps])}, o -> {term(['n', 'o', *out])}"
-    channels = "c!" if node.has(2) else "c+"
-    return f"{term(['n', channels, *space])}, {term(['o', 'c', *taps])}, o -> {term(['n', 'o', *out])}"
+        return space.notation(f"{values.replace('?', 'c!')}, {term(['o!', 'd!', *taps])}, o -> {result}")
+    values = values.replace("?", "c!" if node.has(2) else "c+")
+    return space.notation(f"{values}, {term(['o', 'c', *taps])}, o -> {result}")
 
 
 @rule("ConvInteger")
 def conv_integer(node: Node) -> Answer:
     """Conv with one zero point for the values and one, or one a channel, for the weights."""
-    space, out = _space(node, node.shape(1)[2:])
+    space = space_of(node, node.shape(1)[2:])
     points = node.operands[3] if node.has(3) else ()
     point = "o" if points and points != (1,) else "()"
     values, weight = ("c!", "o! d!") if node.integer("group", 1) > 1 else ("c+", "o c")
-    operands = f"{term(['n', values, *space])}, {term([weight, *_taps(node)])}, (), {point}"
-    return f"{operands} -> {term(['n', 'o', *out])}"
+    operands = f"{term(['n', values, *space.inputs])}, {term([weight, *_taps(node)])}, (), {point}"
+    return space.notation(f"{operands} -> {term(['n', 'o', *space.results])}")
 
 
 def _taps(node: Node) -> list[str]:
@@ -76,8 +130,14 @@ def pool(node: Node) -> Answer:
     """Batch and channels are independent; MaxPool's indices count through the whole value."""
     if node.gives(1):
         return barrier("MaxPool gives indices into the whole value")
-    space, out = _space(node, node.integers("kernel_shape") or ())
-    return f"{term(['n', 'c', *space])} -> {term(['n', 'c', *out])}"
+    if node.integer("count_include_pad", 0) and node.integer("ceil_mode", 0):
+        return (
+            term(["n", "c", *(f"{word}!" for word in names(len(node.shape(0)) - 2, "s"))])
+            + " -> "
+            + term(["n", "c", *(f"{word}!" for word in names(len(node.shape(0)) - 2, "r"))])
+        )
+    space = space_of(node, node.integers("kernel_shape") or ())
+    return space.notation(f"{term(['n', 'c', *space.inputs])} -> {term(['n', 'c', *space.results])}")
 
 
 @rule("GlobalAveragePool GlobalMaxPool GlobalLpPool")
@@ -112,7 +172,7 @@ def resize(node: Node) -> Answer:
     if node.integers("axes") is not None or node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
         return barrier("Resize of listed axes or with a kept aspect ratio")
     if node.has(3):
-        return _enlarged(node, None), {3: 0}
+        return Notation(_enlarged(node, None), sizes={3: 0})
     scales = node.numbers(2)
     return barrier("the scales of Resize are unknown") if scales is None else _enlarged(node, scales)
 

@@ -1,0 +1,33 @@
+"""Calls of the normalize family."""
+
+from __future__ import annotations
+
+from tests.axes.build import MICROSOFT, case, each
+
+CASES = [
+    *each("Softmax LogSoftmax Hardmax", (2, 3, 5)),
+    *each("Softmax LogSoftmax Hardmax", (4, 3), axis=0),
+    *each("Softmax LogSoftmax Hardmax", (2, 3, 5), opset=11),
+    *each("Softmax LogSoftmax Hardmax", (2, 4, 3), axis=-1, opset=11),
+    case("LayerNormalization", (2, 3, 5), (5,), (5,), y="111"),
+    case("LayerNormalization", (2, 3, 5), (3, 5), axis=1),
+    case("LayerNormalization", (4, 5), (5,)),
+    case("RMSNormalization", (2, 3, 5), (5,)),
+    case("RMSNormalization", (4, 3, 5), (3, 5), axis=1),
+    case("GroupNormalization", (2, 6, 4), (6,), (6,), num_groups=3, opset=21),
+    case("GroupNormalization", (3, 4, 2, 5), (4,), (4,), num_groups=2),
+    case("InstanceNormalization", (2, 3, 4, 5), (3,), (3,)),
+    case("InstanceNormalization", (1, 5, 4), (5,), (5,)),
+    case("BatchNormalization", (2, 3, 4, 5), (3,), (3,), (3,), (3,)),
+    case("BatchNormalization", (4, 3), (3,), (3,), (3,), (3,)),
+    case("LpNormalization", (2, 3, 5)),
+    case("LpNormalization", (4, 3), axis=0, p=1),
+    case("MeanVarianceNormalization", (2, 3, 4, 5)),
+    case("MeanVarianceNormalization", (4, 3, 2, 2), axes=[1, -1]),
+    case("LRN", (2, 5, 3, 4), size=3, alpha=1.0),
+    case("LRN", (1, 4, 5, 2), size=5, alpha=1.0),
+    case("SkipLayerNormalization", (2, 3, 5), (2, 3, 5), (5,), (5,), (5,), domain=MICROSOFT),
+    case("SkipLayerNormalization", (4, 3, 5), (4, 3, 5), (5,), domain=MICROSOFT, y="1001"),
+    case("SkipSimplifiedLayerNormalization", (2, 3, 5), (2, 3, 5), (5,), domain=MICROSOFT),
+    case("SkipSimplifiedLayerNormalization", (4, 3, 5), (4, 3, 5), (5,), domain=MICROSOFT, y="1001"),
+]
