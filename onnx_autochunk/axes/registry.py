@@ -110,19 +110,28 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
+    """The rule of one operator in a range of opsets.
+
+    Attributes:
+        until: first opset that the rule no longer describes.
+        make: gives the rule of a node.
+    """
+
+    domain: str
+    type: str
     since: int
-    until: int  # first opset that the rule no longer describes
+    until: int
     make: Callable[[Node], Answer]
 
 
 _LATEST = 1 << 30
-_ENTRIES: dict[tuple[str, str], tuple[_Entry, ...]] = {}
+_ENTRIES: dict[tuple[str, str], tuple[Entry, ...]] = {}
 
 
 def spec(types: str, notation: str, *, domain: str = "", since: int = 1, until: int = _LATEST) -> None:
     """Give a family of operators (names separated by spaces) one rule string."""
-    _register(types, domain, _Entry(since, until, lambda node: notation))
+    _register(types, domain, since, until, lambda node: notation)
 
 
 def rule(
@@ -131,23 +140,28 @@ def rule(
     """Decorate the function that makes the rule of a family of operators from the node."""
 
     def record(make: Callable[[Node], Answer]) -> Callable[[Node], Answer]:
-        _register(types, domain, _Entry(since, until, make))
+        _register(types, domain, since, until, make)
         return make
 
     return record
 
 
-def _register(types: str, domain: str, entry: _Entry) -> None:
+def _register(types: str, domain: str, since: int, until: int, make: Callable[[Node], Answer]) -> None:
     for type_ in types.split():
         present = _ENTRIES.get((domain, type_), ())
-        if any(entry.since < other.until and other.since < entry.until for other in present):
+        if any(since < other.until and other.since < until for other in present):
             raise RuleError(f"two rules for {type_} of {domain or 'ai.onnx'} cover one opset")
-        _ENTRIES[domain, type_] = (*present, entry)
+        _ENTRIES[domain, type_] = (*present, Entry(domain, type_, since, until, make))
 
 
 def registered() -> tuple[tuple[str, str], ...]:
     """(domain, op type) of every operator that has an entry, barriers included."""
     return tuple(_ENTRIES)
+
+
+def entries() -> tuple[Entry, ...]:
+    """Every entry, operators in alphabetical order, standard ones first."""
+    return tuple(sorted(chain(*_ENTRIES.values()), key=lambda entry: (entry.domain, entry.type, entry.since)))
 
 
 def barrier(reason: str) -> Rule:

@@ -27,9 +27,9 @@ Run = Callable[..., list[Array]]
 OPSET = 23
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
-    """One operator call.
+    """One operator call; two are equal only if they are the same object.
 
     Attributes:
         operands: None where an optional one is absent.
@@ -48,6 +48,11 @@ class Case:
     def __str__(self) -> str:
         shapes = ",".join("-" if a is None else "x".join(map(str, a.shape)) for a in self.operands)
         return f"{self.type}-{self.opset}-{shapes}-{list(self.attributes.items())}"
+
+
+def version(case: Case) -> int:
+    """The opset version of the case's own domain."""
+    return 1 if case.domain else case.opset
 
 
 def runner(case: Case) -> Run:
@@ -119,8 +124,7 @@ def graph_of(case: Case, results: Sequence[Array]) -> Graph:
     used = [name for name in names if name]
     values |= {n: Value(n, str(a.dtype), a.shape) for n, a in zip(used, results, strict=True)}
     inputs = tuple(f"x{i}" if a is not None else "" for i, a in enumerate(case.operands))
-    version = case.opset if not case.domain else 1
-    op = Op(0, "node", case.type, inputs, names, case.domain, version, case.attributes)
+    op = Op(0, "node", case.type, inputs, names, case.domain, version(case), case.attributes)
     return Graph((op,), values, inputs, tuple(used))
 
 
