@@ -6,16 +6,21 @@ Without declared shapes ORT drops in-place reuse and fusions inside bodies (meas
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
-from ..axes import Refusal, Rule, Step, carry, rule_for
+from ..axes import Call, Position, Range
 from ..errors import RuleError
-from ..graph.model import Graph, Op
+from ..graph.model import Graph
 from ..plan.region import Cut, Region
+from .calls import ChunkCalls, Member
 from .scope import Scope
+
+# The operand of an op that is patched, as a value of the scope: (op index, operand) -> value.
+Patched = Callable[[int, int], ir.Value]
 
 
 @dataclass(frozen=True)
@@ -41,73 +46,143 @@ class Weaving:
         return shape
 
 
-def copy_ops(
-    weaving: Weaving, scope: Scope, region: Region, length: int, slices: Mapping[Cut, ir.Value]
-) -> dict[str, ir.Value]:
-    """Add one chunk's copy of the region to `scope`; what comes back are the results by their old names."""
-    made: dict[str, ir.Value] = {}
-    for index in region.ops:
-        op = weaving.graph.ops[index]
-        rule = rule_for(op, weaving.graph)
-        step = _step(rule, op, region)
-        inputs = [
-            _input(weaving, scope, (op, rule, step), at, length, made, slices) for at in range(len(op.inputs))
-        ]
-        outputs = [
-            _result(weaving, scope, name, place, length)
-            for name, place in zip(op.outputs, step.results, strict=True)
-        ]
-        node = weaving.nodes[index]
-        scope.nodes.append(
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A value that holds a range of one that is cut."""
+
+    value: ir.Value
+    span: Range
+
+    def part(self, scope: Scope, position: Position, span: Range, label: str) -> ir.Value:
+        """The part that covers `span`."""
+        if span == self.span:
+            return self.value
+        bounds = span[0] - self.span[0], span[1] - self.span[0]
+        return scope.slice(self.value, position.axis, bounds, f"{label}/part")
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """A chunk being written: where to, and what there is already."""
+
+    weaving: Weaving
+    scope: Scope
+    region: Region
+    chunk: ChunkCalls
+    slices: Mapping[Cut, ir.Value]
+    patched: Patched
+    made: dict[str, Piece]
+
+    def add(self, member: Member) -> None:
+        """One op."""
+        op, call = member.op, self.chunk.calls[member.op.index]
+        node = self.weaving.nodes[op.index]
+        outputs = [self._result(member, at) for at in range(len(op.outputs))]
+        self.scope.nodes.append(
             ir.Node(
                 node.domain,
                 node.op_type,
-                inputs,
-                tuple(node.attributes.values()),
+                [self._operand(member, at) for at in range(_operands(member, call))],
+                _attributes(node.attributes.values(), call.patches),
                 overload=node.overload,
                 outputs=outputs,
-                name=scope.names.fresh(f"{scope.prefix}/{op.name}"),
+                name=self.scope.names.fresh(f"{self.scope.prefix}/{op.name}"),
                 metadata_props=dict(node.metadata_props),
             )
         )
-        made.update((name, value) for name, value in zip(op.outputs, outputs, strict=True) if name)
+        for at, (name, output) in enumerate(zip(op.outputs, outputs, strict=True)):
+            computed, right, place = call.computed[at], call.results[at], member.step.results[at]
+            if name and computed and right and place:
+                whole = Piece(output, computed)
+                self.made[name] = Piece(whole.part(self.scope, place, right, name), right)
+
+    def _operand(self, member: Member, at: int) -> ir.Value | None:
+        """Absent, patched, a chunk's value, a slice, or the whole value."""
+        op, call = member.op, self.chunk.calls[member.op.index]
+        if at in call.patches:
+            return self.patched(op.index, at)
+        name = op.inputs[at] if at < len(op.inputs) else ""
+        if not name:
+            return None
+        if at in member.rule.sizes:
+            return self.scope.constant(self._shape(member, member.rule.sizes[at]))
+        span, place, source = call.operands[at], member.step.operands[at], member.source(at, self.region)
+        if span is None or place is None or source is None:
+            return self.weaving.values[name]
+        if isinstance(source, Cut):
+            return Piece(self.slices[source], self.chunk.slices[source]).part(self.scope, place, span, name)
+        return self.made[source].part(self.scope, place, span, name)
+
+    def _result(self, member: Member, at: int) -> ir.Value:
+        name = member.op.outputs[at]
+        if not name:
+            return ir.Value(name="")
+        return self.scope.value(name, self.weaving.values[name].dtype, self._shape(member, at))
+
+    def _shape(self, member: Member, result: int) -> tuple[int, ...]:
+        """Shape of what an op computes."""
+        span, place = self.chunk.calls[member.op.index].computed[result], member.step.results[result]
+        assert span is not None and place is not None, "a joined op's results all carry the flow"
+        return place.resized(self.weaving.shape(member.op.outputs[result]), span[1] - span[0])
+
+
+def _operands(member: Member, call: Call) -> int:
+    """How many operands the copy has: a patch may give one that was left out."""
+    return max([len(member.op.inputs), *(at + 1 for at in call.patches if isinstance(at, int))])
+
+
+def copy_ops(
+    weaving: Weaving,
+    scope: Scope,
+    region: Region,
+    inside: Iterable[Member],
+    chunk: ChunkCalls,
+    slices: Mapping[Cut, ir.Value],
+    patched: Patched | None = None,
+) -> dict[str, Piece]:
+    """Add one chunk's copy of the region to `scope`; what comes back are the results by their old names.
+
+    Args:
+        weaving: the model.
+        scope: where the copies go.
+        region: what is copied.
+        inside: its ops.
+        chunk: the ranges to compute.
+        slices: a value for each sliced input, of the range that `chunk` names.
+        patched: where patched operands come from; by default they are constants of the scope.
+    """
+    made: dict[str, Piece] = {}
+    copy = _Copy(weaving, scope, region, chunk, slices, patched or _constants(weaving, scope, chunk), made)
+    for member in inside:
+        copy.add(member)
     return made
 
 
-def _step(rule: Rule, op: Op, region: Region) -> Step:
-    at, name = next((at, name) for at, name in enumerate(op.outputs) if name)
-    step = carry(rule, position=region.flow[name], result=at)
-    if isinstance(step, Refusal):
-        raise RuleError(f"{op.type} {op.name!r} is in a region but refuses its flow: {step.reason}")
-    return step
+def _constants(weaving: Weaving, scope: Scope, chunk: ChunkCalls) -> Patched:
+    def constant(index: int, operand: int) -> ir.Value:
+        return scope.constant(patched_operand(weaving, chunk, index, operand))
+
+    return constant
 
 
-def _input(
-    weaving: Weaving,
-    scope: Scope,
-    call: tuple[Op, Rule, Step],
-    at: int,
-    length: int,
-    made: Mapping[str, ir.Value],
-    slices: Mapping[Cut, ir.Value],
-) -> ir.Value | None:
-    """The operand of a copied op: absent, a patched shape, a chunk's value, a slice, or the whole value."""
-    op, rule, step = call
-    name, place = op.inputs[at], step.operands[at]
-    if not name:
-        return None
-    if at in rule.sizes:
-        result, cut = op.outputs[rule.sizes[at]], step.results[rule.sizes[at]]
-        assert cut is not None, "a joined op's results all carry the flow"
-        return scope.constant(cut.sliced_shape(weaving.shape(result), length))
-    if place is None:
-        return weaving.values[name]
-    return made[name] if name in made else slices[Cut(name, place)]
+def patched_operand(
+    weaving: Weaving, chunk: ChunkCalls, index: int, operand: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+    """The elements of a patched operand for one chunk, in the shape and type of the original one."""
+    numbers = chunk.calls[index].patches[operand]
+    inputs = weaving.graph.ops[index].inputs
+    name = inputs[operand] if operand < len(inputs) else ""
+    data = weaving.graph.values[name].data if name else None
+    return np.array(numbers, np.int64) if data is None else np.array(numbers, data.dtype).reshape(data.shape)
 
 
-def _result(weaving: Weaving, scope: Scope, name: str, place: object, length: int) -> ir.Value:
-    if not name or place is None:
-        return ir.Value(name="")
-    assert hasattr(place, "sliced_shape")
-    shape = place.sliced_shape(weaving.shape(name), length)
-    return scope.value(name, weaving.values[name].dtype, shape)
+def _attributes(
+    attributes: Iterable[ir.Attr], patches: Mapping[int | str, tuple[int, ...] | int | None]
+) -> list[ir.Attr]:
+    kept = [attribute for attribute in attributes if attribute.name not in patches]
+    changed = [
+        ir.convenience.convert_attribute(name, numbers)
+        for name, numbers in patches.items()
+        if isinstance(name, str) and numbers is not None
+    ]
+    return [*kept, *changed]

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from ..plan.plan import PlannedRegion
 from ..plan.price import in_front, is_view
 from ..plan.region import Cut
-from .body import Weaving, copy_ops
+from .body import Patched, Weaving, copy_ops, patched_operand
+from .calls import Member, chunk_calls, members
 from .scope import Scope, shape_of
 from .unroll import concat, emit_chunk
 
@@ -27,11 +28,12 @@ from .unroll import concat, emit_chunk
 def emit_scan(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[str, ir.Value]:
     """Write a region as a Scan; the whole outputs by their old names."""
     chunking, outputs = planned.chunking, planned.region.outputs
-    stacked = _scan(weaving, scope, planned)
+    inside = members(weaving.graph, planned.region)
+    stacked = _scan(weaving, scope, planned, inside)
     whole = {cut.value: _unstack(weaving, scope, planned, cut, value) for cut, value in stacked.items()}
     if not chunking.tail:
         return whole
-    rest = emit_chunk(weaving, scope, planned, chunking.bounds[-1], chunking.count)
+    rest = emit_chunk(weaving, scope, planned, inside, chunking.bounds[-1], chunking.count)
     return {
         cut.value: concat(weaving, scope, planned, at, [whole[cut.value], rest[cut.value]])
         for at, cut in enumerate(outputs)
@@ -75,12 +77,26 @@ class _Loop:
         starts = np.arange(self.planned.chunking.count, dtype=np.int64)[:, None] * length
         return self._handed(starts, "start"), self._handed(starts + length, "end")
 
-    def _handed(self, steps: NDArray[np.int64], label: str) -> ir.Value:
-        read = self.scope.constant(steps)
+    def patched(self, inside: tuple[Member, ...]) -> Patched:
+        """Patched operands: constants of the body when all chunks agree, else handed in."""
+        region, bounds = self.planned.region, self.planned.chunking.bounds[: self.planned.chunking.count]
+        patches = any(member.step.factor and member.step.factor.patches for member in inside)
+        chunks = [chunk_calls(self.weaving.graph, region, inside, *b) for b in bounds if patches]
+
+        def value(index: int, operand: int) -> ir.Value:
+            every = np.stack([patched_operand(self.weaving, chunk, index, operand) for chunk in chunks])
+            same = (every == every[0]).all()
+            return self.body.constant(every[0]) if same else self._handed(every, "patched")
+
+        return value
+
+    def _handed(self, table: NDArray[np.generic], label: str) -> ir.Value:
+        """A row of a table for each chunk."""
+        read = self.scope.constant(table)
         for known, seen in self.feeds:
             if known is read:
                 return seen
-        seen = self.body.value(label, ir.DataType.INT64, (1,))
+        seen = self.body.value(label, read.dtype, table.shape[1:])
         self.feeds.append((read, seen))
         return seen
 
@@ -88,7 +104,9 @@ class _Loop:
         return cut.position.sliced_shape(self.weaving.shape(cut.value), self.planned.chunking.length)
 
 
-def _scan(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[Cut, ir.Value]:
+def _scan(
+    weaving: Weaving, scope: Scope, planned: PlannedRegion, inside: tuple[Member, ...]
+) -> dict[Cut, ir.Value]:
     """The Scan node; its stacked outputs `(count, *chunk shape)`."""
     region, chunking = planned.region, planned.chunking
     body = Scope(f"{scope.prefix}/body", scope.names)
@@ -99,8 +117,9 @@ def _scan(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[Cut, i
     }
     if not loop.feeds:
         loop.bounds(1)
-    made = copy_ops(weaving, body, region, chunking.length, slices)
-    results = [made[cut.value] for cut in region.outputs]
+    first = chunk_calls(weaving.graph, region, inside, 0, chunking.length)
+    made = copy_ops(weaving, body, region, inside, first, slices, loop.patched(inside))
+    results = [made[cut.value].value for cut in region.outputs]
     constants = list(body.constants.values())
     seen = [seen for _, seen in loop.feeds]
     inner = ir.Graph(seen, results, nodes=body.nodes, initializers=constants, name=body.prefix)

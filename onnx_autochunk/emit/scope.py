@@ -47,12 +47,12 @@ class Scope:
         kind = None if dtype is None else ir.TensorType(dtype)
         return ir.Value(name=self.names.fresh(f"{self.prefix}/{label}"), type=kind, shape=ir.Shape(shape))
 
-    def constant(self, data: Sequence[int] | NDArray[np.int64]) -> ir.Value:
-        """An int64 tensor; equal ones are one."""
-        array = np.asarray(data, dtype=np.int64)
+    def constant(self, data: Sequence[int] | NDArray[np.generic]) -> ir.Value:
+        """A tensor, int64 unless it has a type; equal ones are one."""
+        array = data if isinstance(data, np.ndarray) else np.asarray(data, dtype=np.int64)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self.constants:
-            made = self.value("constant", ir.DataType.INT64, array.shape)
+            made = self.value("constant", ir.DataType.from_numpy(array.dtype), array.shape)
             made.const_value = ir.tensor(array, name=made.name)
             self.constants[key] = made
         return self.constants[key]

@@ -12,6 +12,7 @@ from ..plan.hosts import sweep_hosts
 from ..plan.plan import PlannedRegion
 from ..plan.region import Cut
 from .body import Weaving, copy_ops
+from .calls import chunk_calls, members
 from .scope import Scope, shape_of
 
 SWEEP_OPSET = 24
@@ -23,19 +24,21 @@ def emit_sweep(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[s
     hosts = sweep_hosts(weaving.graph, region)
     assert hosts is not None, "only regions with hosts are planned as sweeps"
     buffers = {cut.value: weaving.values[cut.value] for cut in region.sliced}
+    inside = members(weaving.graph, region)
     for number, bounds in enumerate(planned.chunking.bounds):
         inner = Scope(f"{scope.prefix}/{number}", scope.names)
         inner.nodes, inner.constants = scope.nodes, scope.constants
-        slices = {cut: _slice(inner, buffers[cut.value], cut, bounds) for cut in region.sliced}
-        made = copy_ops(weaving, inner, region, bounds[1] - bounds[0], slices)
+        chunk = chunk_calls(weaving.graph, region, inside, *bounds)
+        slices = {
+            cut: inner.slice(buffers[cut.value], cut.position.axis, span, f"{cut.value}/slice")
+            for cut, span in chunk.slices.items()
+        }
+        made = copy_ops(weaving, inner, region, inside, chunk, slices)
         for output, host in hosts.items():
-            buffers[host.value] = _scatter(inner, buffers[host.value], made[output.value], output, bounds[0])
+            span = output.position.range(*bounds, weaving.shape(output.value))
+            update = made[output.value].part(inner, output.position, span, output.value)
+            buffers[host.value] = _scatter(inner, buffers[host.value], update, output, bounds[0])
     return {output.value: buffers[host.value] for output, host in hosts.items()}
-
-
-def _slice(scope: Scope, buffer: ir.Value, cut: Cut, bounds: tuple[int, int]) -> ir.Value:
-    start, end = (bound * cut.position.unit for bound in bounds)
-    return scope.slice(buffer, cut.position.axis, (start, end), f"{cut.value}/slice")
 
 
 def _scatter(scope: Scope, buffer: ir.Value, update: ir.Value, cut: Cut, start: int) -> ir.Value:

@@ -10,13 +10,15 @@ import onnx_ir as ir
 
 from ..plan.plan import PlannedRegion
 from .body import Weaving, copy_ops
+from .calls import Member, chunk_calls, members
 from .scope import Scope
 
 
 def emit_unroll(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[str, ir.Value]:
     """Write a region out; the whole outputs by their old names."""
+    inside = members(weaving.graph, planned.region)
     chunks = [
-        emit_chunk(weaving, scope, planned, bounds, number)
+        emit_chunk(weaving, scope, planned, inside, bounds, number)
         for number, bounds in enumerate(planned.chunking.bounds)
     ]
     return {
@@ -26,21 +28,29 @@ def emit_unroll(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[
 
 
 def emit_chunk(
-    weaving: Weaving, scope: Scope, planned: PlannedRegion, bounds: tuple[int, int], number: int
+    weaving: Weaving,
+    scope: Scope,
+    planned: PlannedRegion,
+    inside: tuple[Member, ...],
+    bounds: tuple[int, int],
+    number: int,
 ) -> dict[str, ir.Value]:
-    """One chunk between two steps of the flow."""
+    """One chunk between two steps of the flow; its part of every output, by name."""
+    region = planned.region
     inner = Scope(f"{scope.prefix}/{number}", scope.names)
     inner.nodes, inner.constants = scope.nodes, scope.constants
+    chunk = chunk_calls(weaving.graph, region, inside, *bounds)
     slices = {
-        cut: inner.slice(
-            weaving.values[cut.value],
-            cut.position.axis,
-            (bounds[0] * cut.position.unit, bounds[1] * cut.position.unit),
-            f"{cut.value}/slice",
-        )
-        for cut in planned.region.sliced
+        cut: inner.slice(weaving.values[cut.value], cut.position.axis, span, f"{cut.value}/slice")
+        for cut, span in chunk.slices.items()
     }
-    return copy_ops(weaving, inner, planned.region, bounds[1] - bounds[0], slices)
+    made = copy_ops(weaving, inner, region, inside, chunk, slices)
+    return {
+        cut.value: made[cut.value].part(
+            inner, cut.position, cut.position.range(*bounds, weaving.shape(cut.value)), cut.value
+        )
+        for cut in region.outputs
+    }
 
 
 def concat(

@@ -18,10 +18,10 @@ q's projection joins, with the LayerNorm recomputed.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..axes import Mark, Position, Refusal, Step, carry
+from ..axes import Linear, Mark, Patch, Position, Refusal, Step, carry
 from ..graph.model import Graph, Op, Origin
 from .region import Cut, Region
 from .rules import Rules
@@ -84,8 +84,9 @@ def _decide(growth: _Growth, op: Op) -> bool:
     wanted = {name: growth.wanted[name] for name in op.outputs if name in growth.wanted}
     if wanted and op.index not in growth.setting.excluded:
         name, places = next(iter(wanted.items()))
-        alone = len(places) == 1 and (not needed or _pays_twice(growth, op, name, next(iter(places))))
-        if alone and _join(growth, op, name, next(iter(places)), again=needed):
+        place = _hull(places)
+        alone = place is not None and (not needed or _pays_twice(growth, op, name, place))
+        if place is not None and alone and _join(growth, op, name, place, again=needed):
             if needed:
                 _hoist(growth, op)
             return True
@@ -101,8 +102,6 @@ def _join(growth: _Growth, op: Op, name: str, position: Position, *, again: bool
     rule = growth.setting.rules[op.index]
     step = carry(rule, position=position, result=op.outputs.index(name))
     if isinstance(step, Refusal) or step.mark is not Mark.MAP or not _consistent(growth, op, step):
-        return False
-    if step.factor and (step.factor.patches or any(p.has_halo for p in step.operands if p)):
         return False
     values = growth.setting.graph.values
     for result, place in zip(op.outputs, step.results, strict=True):
@@ -124,13 +123,20 @@ def _join(growth: _Growth, op: Op, name: str, position: Position, *, again: bool
 
 
 def _consistent(growth: _Growth, op: Op, step: Step) -> bool:
-    """Every result carries the flow, and where a slice of it is wanted already it is this one."""
+    """Every result carries the flow, and covers the slices of it that are wanted already."""
     for result, place in zip(op.outputs, step.results, strict=True):
-        if not result:
-            continue
-        if place is None or growth.wanted.get(result, {place}) != {place}:
+        if result and (place is None or _hull({place, *growth.wanted.get(result, ())}) != place):
             return False
     return True
+
+
+def _hull(places: Iterable[Position]) -> Position | None:
+    """The one slice that covers all; None where they are of different axes or steps."""
+    first, *others = places
+    found: Position | None = first
+    for place in others:
+        found = found.hull(place) if found else None
+    return found
 
 
 def _hoist(growth: _Growth, op: Op) -> None:
@@ -173,7 +179,7 @@ def _snapshots(growth: _Growth, start: int) -> Iterator[Region]:
         for place in places
     )
     outputs = tuple(
-        Cut(name, growth.flow[name])
+        Cut(name, growth.flow[name].core)
         for index in reversed(growth.joined)
         if index not in growth.recomputed
         for name in graph.ops[index].outputs
@@ -182,6 +188,8 @@ def _snapshots(growth: _Growth, start: int) -> Iterator[Region]:
     borders = (*sliced, *outputs)
     if not outputs or not all(cut.position.sliceable for cut in borders):
         return
+    if not all(cut.position.fits(graph.values[cut.value].shape or ()) for cut in outputs):
+        return  # windows leave out what somebody else reads
     sunk = _after(graph, reversed(growth.outside), {cut.value for cut in outputs})
     hoisted = [*growth.hoisted, *(index for index in growth.outside if index not in sunk)]
     when = growth.setting.rules.step
@@ -197,7 +205,22 @@ def _snapshots(growth: _Growth, start: int) -> Iterator[Region]:
         outputs=outputs,
         flow=dict(growth.flow),
         extent=outputs[0].position.extent,
+        varies=any(map(_varies, growth.steps.values())),
     )
+
+
+def _varies(step: Step) -> bool:
+    """True when chunks of one length differ: clipped at the edges, or with attributes that count."""
+    if any(place.has_halo for place in (*step.operands, *step.results) if place):
+        return True
+    patches = step.factor.patches if step.factor else ()
+    return any(isinstance(patch.target, str) and not _is_uniform(patch) for patch in patches)
+
+
+def _is_uniform(patch: Patch) -> bool:
+    """True when the numbers depend on a chunk's length only."""
+    numbers = (patch.numbers,) if isinstance(patch.numbers, Linear) else patch.numbers or ()
+    return all(number.start + number.stop + number.first + number.last == 0 for number in numbers)
 
 
 def _leaves(graph: Graph, name: str, inside: set[int]) -> bool:

@@ -28,7 +28,7 @@ class Footprint:
     """Peak of one region in one form, in bytes, as a function of the chunk length."""
 
     around: int  # the highest of prefix and suffix
-    loop: int  # held while the loop runs, without its body
+    loop: int  # held while the loop runs, without its body; with what halos add to that
     per_step: float  # of the body, for each step of the chunk's length
 
     def peak_bytes(self, length: int) -> int:
@@ -55,11 +55,36 @@ def footprint(
     timeline = simulate(steps, order=range(len(steps.ops)), provider=provider)
     at = next(op.index for op in steps.ops if op.type == LOOP)
     outside = [held for step, held in enumerate(timeline.live_bytes) if step != at]
-    return Footprint(
-        around=max(outside, default=0),
-        loop=timeline.live_bytes[at],
-        per_step=body_bytes(graph, region, form, provider, even=even) / region.extent,
+    halo, per_step = _body(graph, region, form, provider, even)
+    return Footprint(around=max(outside, default=0), loop=timeline.live_bytes[at] + halo, per_step=per_step)
+
+
+def _body(graph: Graph, region: Region, form: Form, provider: str, even: bool) -> tuple[int, float]:
+    """Peak of the body: what halos add, and for each step; halos make it differ from a proportion."""
+    whole = body_bytes(graph, region, form, provider, even=even)
+    if not region.varies:
+        return 0, whole / region.extent
+    short, long = max(1, region.extent // 8), max(2, region.extent // 2)
+    low, high = (
+        body_bytes(_at_length(graph, region, length), region, form, provider, even=even)
+        for length in (short, long)
     )
+    per_step = max(0.0, (high - low) / (long - short))
+    return max(0, int(low - per_step * short)), per_step
+
+
+def _at_length(graph: Graph, region: Region, length: int) -> Graph:
+    """The graph with the values that the region cuts as one chunk sees them."""
+    cuts = {
+        **region.flow,
+        **{cut.value: cut.position for cut in region.sliced if cut.value not in region.flow},
+    }
+    values = dict(graph.values)
+    for name, position in cuts.items():
+        shape = values[name].shape
+        assert shape is not None, "a cut value has a shape"
+        values[name] = replace(values[name], shape=position.sliced_shape(shape, length))
+    return replace(graph, values=values)
 
 
 def body_bytes(graph: Graph, region: Region, form: Form, provider: str, *, even: bool = True) -> int:

@@ -33,6 +33,8 @@ class Region:
         outputs: results that are put together again.
         flow: where the cut lies in every chunked value inside.
         extent: steps of the flow, the same in every value.
+        varies: chunks of one length are not alike, because they are clipped at the edges or have attributes
+            of their own: they cannot share one body.
     """
 
     start: int
@@ -46,3 +48,4 @@ class Region:
     outputs: tuple[Cut, ...]
     flow: Mapping[str, Position] = field(hash=False)
     extent: int
+    varies: bool = False

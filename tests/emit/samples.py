@@ -130,4 +130,45 @@ SAMPLES: Mapping[str, Sample] = {
         lengths=(2, 3, 7),
         forms=ALL,
     ),
+    "convolutions with what skips them": Sample(
+        """(float[1,4,13,7] x) => (float[1,4,13,7] z) {
+            t = Relu(x)  c = Conv<pads=[1,1,1,1]>(t, w, b)  r = Relu(c)
+            d = Conv<pads=[2,0,2,0], dilations=[2,1]>(r, v)
+            y = Add(t, d)  z = Neg(y)
+        }""",
+        (Stretch("c r d y", 2),),
+        weights={"w": (6, 4, 3, 3), "b": (6,), "v": (4, 6, 3, 1)},
+        forms=(Form.UNROLL,),
+        lengths=(1, 2, 5, 12),
+    ),
+    "a convolution whose result is read with and without its neighbours, and outside": Sample(
+        """(float[2,3,11,5] x) => (float[2,3,11,5] z) {
+            c = Conv<auto_pad="SAME_UPPER">(x, w)  d = Conv<auto_pad="SAME_LOWER">(c, v)  y = Mul(c, d)
+            n = Neg(y)  z = Add(n, c)
+        }""",
+        (Stretch("c d y", 2),),
+        weights={"w": (3, 3, 3, 3), "v": (3, 3, 2, 2)},
+        forms=(Form.UNROLL,),
+    ),
+    "strides, then pooling": Sample(
+        """(float[1,3,29,9] x) => (float[1,5,7,4] z) {
+            t = Relu(x)  c = Conv<pads=[1,1,1,1], strides=[2,2]>(t, w)  s = Sigmoid(c)  m = Mul(c, s)
+            y = MaxPool<kernel_shape=[3,2], strides=[2,1]>(m)  z = Neg(y)
+        }""",
+        (Stretch("c s m y", 2),),
+        weights={"w": (5, 3, 3, 3)},
+        forms=(Form.UNROLL,),
+        lengths=(1, 2, 3, 6),
+    ),
+    "images to tokens behind a convolution": Sample(
+        """(float[1,3,9,4] x) => (float[1,36,6] z) {
+            c = Conv<pads=[1,1,1,1]>(x, w)  flat = Reshape(c, tokens)  y = Transpose<perm=[0,2,1]>(flat)
+            z = Neg(y)
+        }""",
+        (Stretch("c flat y", 1, steps=9),),
+        weights={"w": (6, 3, 3, 3)},
+        integers={"tokens": (1, 6, -1)},
+        forms=(Form.UNROLL,),
+        lengths=(1, 4, 8),
+    ),
 }
