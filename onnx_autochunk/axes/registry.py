@@ -10,6 +10,7 @@ The registry is filled when `onnx_autochunk.axes.rules` is imported and not chan
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -116,6 +117,8 @@ class Entry:
     Attributes:
         until: first opset that the rule no longer describes.
         make: gives the rule of a node.
+        family: name of the module that holds the rule.
+        notation: the string of a `spec`; None where a function makes the rule.
     """
 
     domain: str
@@ -123,35 +126,39 @@ class Entry:
     since: int
     until: int
     make: Callable[[Node], Answer]
+    family: str
+    notation: str | None = None
 
 
-_LATEST = 1 << 30
+LATEST = 1 << 30  # end of a range of opsets that has none
 _ENTRIES: dict[tuple[str, str], tuple[Entry, ...]] = {}
 
 
-def spec(types: str, notation: str, *, domain: str = "", since: int = 1, until: int = _LATEST) -> None:
+def spec(types: str, notation: str, *, domain: str = "", since: int = 1, until: int = LATEST) -> None:
     """Give a family of operators (names separated by spaces) one rule string."""
-    _register(types, domain, since, until, lambda node: notation)
+    family = sys._getframe(1).f_globals["__name__"]  # the caller: a string does not know its module
+    _register(types, Entry(domain, "", since, until, lambda node: notation, family, notation))
 
 
 def rule(
-    types: str, *, domain: str = "", since: int = 1, until: int = _LATEST
+    types: str, *, domain: str = "", since: int = 1, until: int = LATEST
 ) -> Callable[[Callable[[Node], Answer]], Callable[[Node], Answer]]:
     """Decorate the function that makes the rule of a family of operators from the node."""
 
     def record(make: Callable[[Node], Answer]) -> Callable[[Node], Answer]:
-        _register(types, domain, since, until, make)
+        _register(types, Entry(domain, "", since, until, make, make.__module__))
         return make
 
     return record
 
 
-def _register(types: str, domain: str, since: int, until: int, make: Callable[[Node], Answer]) -> None:
+def _register(types: str, entry: Entry) -> None:
+    domain = entry.domain
     for type_ in types.split():
         present = _ENTRIES.get((domain, type_), ())
-        if any(since < other.until and other.since < until for other in present):
+        if any(entry.since < other.until and other.since < entry.until for other in present):
             raise RuleError(f"two rules for {type_} of {domain or 'ai.onnx'} cover one opset")
-        _ENTRIES[domain, type_] = (*present, Entry(domain, type_, since, until, make))
+        _ENTRIES[domain, type_] = (*present, replace(entry, type=type_))
 
 
 def registered() -> tuple[tuple[str, str], ...]:
