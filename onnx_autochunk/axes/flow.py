@@ -48,6 +48,12 @@ class Position:
         """True when chunks read more, or less, than their own steps."""
         return self.before != 0 or self.after != 0
 
+    def coarser(self, times: int) -> Position | None:
+        """The same flow in steps so many times as long; None where they do not divide it."""
+        if self.extent % times or self.extent == times:
+            return None
+        return replace(self, extent=self.extent // times, unit=self.unit * times)
+
     @property
     def core(self) -> Position:
         """The same flow without its halo."""
@@ -221,7 +227,7 @@ def _major(place: Place, factor: Factor, position: Position) -> Position | None:
     if left or position.outer % place.outer or position.extent % extent or factor.mark is Mark.WHOLE:
         return None
     unit = position.unit * (position.extent // extent)
-    return None if extent == position.extent else Position(position.axis, position.outer, extent, unit)
+    return None if extent == position.extent else replace(position, extent=extent, unit=unit)
 
 
 def _side(operand: int | None, result: int | None) -> str:

@@ -52,9 +52,29 @@ class _Growth:
     whole: dict[str, None] = field(default_factory=dict)  # values the body reads whole
     early: set[str] = field(default_factory=set)  # values needed before the loop
     steps: dict[int, Step] = field(default_factory=dict)
+    too_fine: set[int] = field(default_factory=set)  # by how much longer steps would have to be
 
 
-def grow(setting: Setting, end: int, seed: Position, borders: Container[int]) -> Iterator[Region]:
+def grow_all(
+    setting: Setting, end: int, seeds: Iterable[Position], borders: Container[int]
+) -> Iterator[Region]:
+    """Candidate regions from every seed; where its steps are too fine for an op, from coarser ones as well.
+
+    Two rows at a time pass what single rows do not: a Reshape that splits the axis, a DepthToSpace.
+    """
+    todo = list(seeds)
+    seen = set(todo)
+    while todo:
+        seed, too_fine = todo.pop(0), set[int]()
+        yield from grow(setting, end, seed, borders, too_fine)
+        coarser = {place for times in too_fine if (place := seed.coarser(times))} - seen
+        todo += sorted(coarser, key=lambda place: place.unit)
+        seen |= coarser
+
+
+def grow(
+    setting: Setting, end: int, seed: Position, borders: Container[int], too_fine: set[int] | None = None
+) -> Iterator[Region]:
     """Candidate regions with the flow `seed` in the first result of the op at step `end`, shortest first.
 
     Args:
@@ -62,8 +82,9 @@ def grow(setting: Setting, end: int, seed: Position, borders: Container[int]) ->
         end: last step of the interval.
         seed: the flow in that op's first result.
         borders: steps at which intervals may start.
+        too_fine: takes up by how much longer the seed's steps would have to be where an op refused them.
     """
-    growth = _Growth(setting, end)
+    growth = _Growth(setting, end, too_fine=set() if too_fine is None else too_fine)
     last = setting.graph.ops[setting.order[end]]
     if last.index in setting.excluded or not _join(growth, last, last.outputs[0], seed):
         return
@@ -100,8 +121,8 @@ def _decide(growth: _Growth, op: Op) -> bool:
 def _join(growth: _Growth, op: Op, name: str, position: Position, *, again: bool = False) -> bool:
     """Take an op into the region if its rule carries the flow from the result `name` to all it reads."""
     rule = growth.setting.rules[op.index]
-    step = carry(rule, position=position, result=op.outputs.index(name))
-    if isinstance(step, Refusal) or step.mark is not Mark.MAP or not _consistent(growth, op, step):
+    step = _step(growth, op, name, position)
+    if step is None or step.mark is not Mark.MAP or not _consistent(growth, op, step):
         return False
     values = growth.setting.graph.values
     for result, place in zip(op.outputs, step.results, strict=True):
@@ -120,6 +141,16 @@ def _join(growth: _Growth, op: Op, name: str, position: Position, *, again: bool
     if again:
         growth.recomputed.add(op.index)
     return True
+
+
+def _step(growth: _Growth, op: Op, name: str, position: Position) -> Step | None:
+    """The flow across the op; a refusal may ask for coarser steps."""
+    step = carry(growth.setting.rules[op.index], position=position, result=op.outputs.index(name))
+    if not isinstance(step, Refusal):
+        return step
+    if step.instead:
+        growth.too_fine.add(position.extent // step.instead.extent)
+    return None
 
 
 def _consistent(growth: _Growth, op: Op, step: Step) -> bool:
@@ -148,8 +179,8 @@ def _pays_twice(growth: _Growth, op: Op, name: str, position: Position) -> bool:
     """True when recomputing a cheap op in every chunk frees more than the operands it keeps alive."""
     if growth.setting.rules.is_heavy(op.index):
         return False
-    step = carry(growth.setting.rules[op.index], position=position, result=op.outputs.index(name))
-    if isinstance(step, Refusal):
+    step = _step(growth, op, name, position)
+    if step is None:
         return False
     values = growth.setting.graph.values
     fresh = {
