@@ -1,116 +1,27 @@
 """The oracle: a rule is right when the operator itself, run on unequal chunks, gives back its own result.
 
-For every flow that a rule lets pass: cut the operands, run the operator in ONNX Runtime (the ONNX reference
-evaluator where ORT has no kernel) on each chunk, put the parts together as the rule says, and compare.
+For every flow that a rule lets pass: cut the operands, run the operator on each chunk (`run.py`), put the
+parts together as the rule says, and compare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, reduce
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
 from itertools import combinations
-from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime as ort
-from numpy.typing import NDArray
-from onnx.reference import ReferenceEvaluator
 
 from onnx_autochunk.axes import Mark, Place, Position, Range, Refusal, Rule, Step, call, carry, rule_for
 from onnx_autochunk.axes.chunk import Numbers
 from onnx_autochunk.graph.model import Graph, Op, Origin, Value
+from tests.axes.run import OPSET, Array, Case, Run, names_of_results, runner, version
 
-Array = NDArray[np.generic]
-Run = Callable[..., list[Array]]
-OPSET = 23
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """One operator call; two are equal only if they are the same object.
-
-    Attributes:
-        operands: None where an optional one is absent.
-        known: operands whose elements the rule may read.
-        outputs: a 1 for each result that is used, a 0 for one that is not.
-    """
-
-    type: str
-    operands: tuple[Array | None, ...]
-    known: frozenset[int] = frozenset()
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    outputs: str = "1"
-    opset: int = OPSET
-    domain: str = ""
-
-    def __str__(self) -> str:
-        shapes = ",".join("-" if a is None else "x".join(map(str, a.shape)) for a in self.operands)
-        return f"{self.type}-{self.opset}-{shapes}-{list(self.attributes.items())}"
-
-
-def version(case: Case) -> int:
-    """The opset version of the case's own domain."""
-    return 1 if case.domain else case.opset
-
-
-def runner(case: Case) -> Run:
-    """The operator as a function of its operands and of changed attributes; shapes are free."""
-
-    @cache
-    def opened(changed: frozenset[tuple[str, Numbers]]) -> Callable[..., Any]:
-        attributes = {**case.attributes, **dict(changed)}
-        kept = {name: value for name, value in attributes.items() if value is not None}
-        return _open(_model(replace(case, attributes=kept)))
-
-    def run(operands: Sequence[Array | None], **attributes: Numbers) -> list[Array]:
-        call = opened(frozenset(attributes.items()))
-        feeds = {f"x{i}": array for i, array in enumerate(operands) if array is not None}
-        return [np.asarray(array) for array in call(None, feeds)]
-
-    return run
-
-
-def _open(model: onnx.ModelProto) -> Callable[..., Any]:
-    """ORT where it has a kernel, else the reference evaluator."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        session: Any = ort.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception:  # ORT raises its own types, all plain exceptions, for a missing kernel
-        session = ReferenceEvaluator(model)
-    run: Callable[..., Any] = session.run
-    return run
-
-
-def _model(case: Case) -> onnx.ModelProto:
-    inputs = [
-        onnx.helper.make_tensor_value_info(
-            f"x{i}", onnx.helper.np_dtype_to_tensor_dtype(a.dtype), [None] * a.ndim
-        )
-        for i, a in enumerate(case.operands)
-        if a is not None
-    ]
-    node = onnx.helper.make_node(
-        case.type,
-        [f"x{i}" if a is not None else "" for i, a in enumerate(case.operands)],
-        _outputs(case),
-        domain=case.domain,
-        **case.attributes,
-    )
-    outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
-    opsets = [onnx.helper.make_opsetid("", case.opset), onnx.helper.make_opsetid("com.microsoft", 1)]
-    return onnx.helper.make_model(
-        onnx.helper.make_graph([node], "one", inputs, outputs), opset_imports=opsets, ir_version=10
-    )
-
-
-def _outputs(case: Case) -> list[str]:
-    return [f"y{i}" if used == "1" else "" for i, used in enumerate(case.outputs)]
+__all__ = [
+    "OPSET", "Array", "Case", "Run",
+    "assert_step", "check", "chunks", "flows", "graph_of", "rule_of", "runner", "version",
+]  # fmt: skip
 
 
 def graph_of(case: Case, results: Sequence[Array]) -> Graph:
@@ -120,7 +31,7 @@ def graph_of(case: Case, results: Sequence[Array]) -> Graph:
         for i, a in enumerate(case.operands)
         if a is not None
     }
-    names = tuple(_outputs(case))
+    names = tuple(names_of_results(case))
     used = [name for name in names if name]
     values |= {n: Value(n, str(a.dtype), a.shape) for n, a in zip(used, results, strict=True)}
     inputs = tuple(f"x{i}" if a is not None else "" for i, a in enumerate(case.operands))
@@ -184,14 +95,72 @@ def check(case: Case) -> Rule:
     return rule
 
 
+@dataclass(frozen=True)
+class Part:
+    """What of a result a chunk must give.
+
+    Attributes:
+        computed: the range of the result that the op computes.
+        wanted: the range of it that must be right.
+    """
+
+    result: int
+    position: Position
+    computed: Range
+    wanted: Range
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One run of the op: its operands, the attributes that change, and what must come out.
+
+    Attributes:
+        parts: none where the results are partial and combine with those of the other chunks.
+    """
+
+    operands: tuple[Array | None, ...]
+    attributes: Mapping[str, Numbers]
+    parts: tuple[Part, ...] = ()
+
+
+def chunks(case: Case, rule: Rule, step: Step, whole: Sequence[Array]) -> Iterator[Chunk]:
+    """The runs that prove a flow."""
+    results = dict(zip((i for i, flag in enumerate(case.outputs) if flag == "1"), whole, strict=True))
+    assert_fits(case, step, results)
+    for start, stop in _spans(step):
+        if step.mark is Mark.MAP:
+            yield _chunk(case, rule, step, results, start, stop)
+        else:
+            yield Chunk(_cut_operands(case, step, start, stop), {})
+
+
+def assert_fits(case: Case, step: Step, results: Mapping[int, Array]) -> None:
+    """The flow lies in every operand and result as it says, and a mapped one lies in every result."""
+    assert step.factor is not None
+    for index, position in [*enumerate(step.operands)]:
+        array, place = case.operands[index], step.factor.operands[index]
+        if position is not None:
+            assert array is not None and place is not None, f"{case}: {step}: operand {index}"
+            fits = (
+                place.window.size == array.shape[position.axis]
+                if place.window
+                else position.fits(array.shape)
+            )
+            assert fits, f"{case}: {step}: operand {index}"
+    for index, array in results.items():
+        position = step.results[index]
+        assert (position is not None) is (step.mark is Mark.MAP), f"{case}: {step}: result {index}"
+        assert position is None or position.fits(array.shape), f"{case}: {step}: result {index}"
+
+
 def assert_step(case: Case, run: Run, rule: Rule, step: Step, whole: Sequence[Array]) -> None:
     """Compute in chunks and compare: mapped ones with their slices of the result, others put together."""
-    spans = list(_spans(step))
+    made = chunks(case, rule, step, whole)
     if step.mark is Mark.MAP:
-        for start, stop in spans:
-            _assert_chunk(case, run, rule, step, whole, start, stop)
+        for chunk in made:
+            _assert_chunk(f"{case}: {step}", case, run, chunk, whole)
         return
-    parts = [run(_cut_operands(case, step, start, stop)) for start, stop in spans]
+    parts = [run(chunk.operands) for chunk in made]
     for index, expected in enumerate(whole):
         combine = {Mark.SUM: np.add, Mark.MAX: np.maximum, Mark.MIN: np.minimum}[step.mark]
         _assert_close(reduce(combine, [part[index] for part in parts]), expected, f"{case}: {step}: {index}")
@@ -210,13 +179,9 @@ def _spans(step: Step) -> Iterator[tuple[int, int]]:
         stop += length
 
 
-def _assert_chunk(
-    case: Case, run: Run, rule: Rule, step: Step, whole: Sequence[Array], start: int, stop: int
-) -> None:
-    used = [index for index, flag in enumerate(case.outputs) if flag == "1"]
-    placed = [(index, step.results[index]) for index in used]
-    arrays = dict(zip(used, whole, strict=True))
-    wanted = [(index, place.range(start, stop, arrays[index].shape)) for index, place in placed if place]
+def _chunk(case: Case, rule: Rule, step: Step, results: Mapping[int, Array], start: int, stop: int) -> Chunk:
+    placed = [(index, step.results[index]) for index in results]
+    wanted = [(index, place.range(start, stop, results[index].shape)) for index, place in placed if place]
     made = call(step, wanted)
     operands = [
         array if array is None or position is None or span is None else taken(array, position, span)
@@ -225,7 +190,7 @@ def _assert_chunk(
     for operand, result in rule.sizes.items():
         position, span = step.results[result], made.computed[result]
         assert position is not None and span is not None
-        spelled = position.resized(arrays[result].shape, span[1] - span[0])
+        spelled = position.resized(results[result].shape, span[1] - span[0])
         operands[operand] = np.array(spelled, dtype=np.int64)
     for target, numbers in made.patches.items():
         if isinstance(target, int):
@@ -233,24 +198,33 @@ def _assert_chunk(
             assert old is not None
             operands[target] = np.array(numbers, dtype=old.dtype).reshape(old.shape)
     attributes = {target: numbers for target, numbers in made.patches.items() if isinstance(target, str)}
-    parts = dict(zip(used, run(operands, **attributes), strict=True))
+    parts = []
     for index, span in wanted:
         position, computed = step.results[index], made.computed[index]
         assert position is not None and computed is not None
-        found = taken(parts[index], position, (span[0] - computed[0], span[1] - computed[0]))
-        expected = taken(arrays[index], position, span)
-        where = f"{case}: {step} [{start}, {stop}): result {index}"
-        assert parts[index].shape == position.resized(expected.shape, computed[1] - computed[0]), where
-        _assert_close(found, expected, where)
+        parts.append(Part(index, position, computed, span))
+    return Chunk(tuple(operands), attributes, tuple(parts))
 
 
-def _cut_operands(case: Case, step: Step, start: int, stop: int) -> list[Array | None]:
-    return [
+def _assert_chunk(where: str, case: Case, run: Run, chunk: Chunk, whole: Sequence[Array]) -> None:
+    used = [index for index, flag in enumerate(case.outputs) if flag == "1"]
+    wholes = dict(zip(used, whole, strict=True))
+    found = dict(zip(used, run(chunk.operands, **chunk.attributes), strict=True))
+    for part in chunk.parts:
+        (low, high), (start, stop), position = part.computed, part.wanted, part.position
+        expected = taken(wholes[part.result], position, part.wanted)
+        at = f"{where} {part.wanted}: result {part.result}"
+        assert found[part.result].shape == position.resized(expected.shape, high - low), at
+        _assert_close(taken(found[part.result], position, (start - low, stop - low)), expected, at)
+
+
+def _cut_operands(case: Case, step: Step, start: int, stop: int) -> tuple[Array | None, ...]:
+    return tuple(
         array
         if array is None or position is None
         else taken(array, position, position.range(start, stop, array.shape))
         for array, position in zip(case.operands, step.operands, strict=True)
-    ]
+    )
 
 
 def taken(array: Array, position: Position, span: Range) -> Array:
@@ -263,10 +237,13 @@ def taken(array: Array, position: Position, span: Range) -> Array:
 
 def _assert_close(found: Array, expected: Array, where: str) -> None:
     assert found.shape == expected.shape, f"{where}: {found.shape} instead of {expected.shape}"
+    assert found.dtype == expected.dtype, f"{where}: {found.dtype} instead of {expected.dtype}"
     assert _close(found, expected), f"{where} differs"
 
 
 def _close(found: Array, expected: Array) -> bool:
-    if expected.dtype.kind != "f":
+    if expected.dtype.isbuiltin != 1:  # numpy cannot compare what it does not know
+        found, expected = found.astype(np.float32), expected.astype(np.float32)
+    if expected.dtype.kind not in "fc":
         return bool(np.array_equal(found, expected))
     return bool(np.allclose(found, expected, rtol=1e-4, atol=1e-5, equal_nan=True))
