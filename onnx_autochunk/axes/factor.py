@@ -75,6 +75,7 @@ class Linear:
     """A number that depends on the chunk: `base + start * s + stop * t + first * a + last * b`.
 
     Steps [s, t) of the factor are computed from [a, b) of the first operand that is seen through a window.
+    The number is never more than `most`.
     """
 
     base: int = 0
@@ -82,17 +83,20 @@ class Linear:
     stop: int = 0
     first: int = 0
     last: int = 0
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
     """What an operand or attribute becomes when the op computes a chunk.
 
-    `Trilu(x, k)` on rows [s, t) is `Trilu(rows, k + s)`: Patch(1, (Linear(k, start=1),)).
+    `Trilu(x, k)` on rows [s, t) is `Trilu(rows, k + s)`: Patch(1, Linear(k, start=1)).
 
     Attributes:
-        target: index of the operand, whose shape and type are kept, or name of the attribute.
-        numbers: its elements; a single one stands for an integer attribute; None takes the attribute away.
+        target: index of the operand, whose shape and type are kept, or name of the attribute. An optional
+            operand that the op lacks is supplied, as int64.
+        numbers: its elements; a single one stands for an integer attribute or a scalar operand; None takes
+            the attribute away.
     """
 
     target: int | str
@@ -107,8 +111,8 @@ class Factor:
         operands: place in each operand; None where it lacks the factor or has it with size 1: read whole.
         results: place in each result; None where the result lacks it.
         patches: what changes in the op when a chunk of the factor is computed.
-        crop: the op, given a window of the operand, computes as many steps as it is given; those outside the
-            chunk are wrong and cut off.
+        crop: the op, given a window of the operand, computes all the steps that it is given; those outside
+            the chunk are wrong and cut off.
     """
 
     name: str

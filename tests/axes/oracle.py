@@ -194,9 +194,10 @@ def _chunk(case: Case, rule: Rule, step: Step, results: Mapping[int, Array], sta
         operands[operand] = np.array(spelled, dtype=np.int64)
     for target, numbers in made.patches.items():
         if isinstance(target, int):
-            old = case.operands[target]
-            assert old is not None
-            operands[target] = np.array(numbers, dtype=old.dtype).reshape(old.shape)
+            operands += [None] * (target + 1 - len(operands))
+            old = case.operands[target] if target < len(case.operands) else None
+            new = np.array(numbers, dtype=np.int64 if old is None else old.dtype)
+            operands[target] = new if old is None else new.reshape(old.shape)
     attributes = {target: numbers for target, numbers in made.patches.items() if isinstance(target, str)}
     parts = []
     for index, span in wanted:

@@ -59,19 +59,31 @@ def names_of_results(case: Case) -> list[str]:
 
 
 def runner(case: Case) -> Run:
-    """The operator as a function of its operands and of changed attributes; shapes are free."""
+    """The operator as a function of its operands and of changed attributes; shapes are free.
+
+    Optional operands that the case lacks may be given too, as int64.
+    """
 
     @cache
-    def opened(changed: frozenset[tuple[str, Numbers]]) -> Run:
+    def opened(changed: frozenset[tuple[str, Numbers]], ranks: tuple[int | None, ...]) -> Run:
         attributes = {**case.attributes, **dict(changed)}
-        return _open(
-            replace(case, attributes={n: value for n, value in attributes.items() if value is not None})
-        )
+        kept = {name: value for name, value in attributes.items() if value is not None}
+        return _open(replace(case, attributes=kept, operands=_supplied(case.operands, ranks)))
 
     def run(operands: Sequence[Array | None], **attributes: Numbers) -> list[Array]:
-        return opened(frozenset(attributes.items()))(operands)
+        ranks = tuple(None if array is None else array.ndim for array in operands)
+        return opened(frozenset(attributes.items()), ranks)(operands)
 
     return run
+
+
+def _supplied(own: tuple[Array | None, ...], ranks: tuple[int | None, ...]) -> tuple[Array | None, ...]:
+    """The case's own operands, and int64 ones where the call has more."""
+    padded = (*own, *[None] * (len(ranks) - len(own)))
+    return tuple(
+        np.zeros((1,) * rank, np.int64) if array is None and rank is not None else array
+        for array, rank in zip(padded, ranks, strict=True)
+    )
 
 
 def _open(case: Case) -> Run:
