@@ -1,4 +1,4 @@
-"""The pages about rules: every block of code runs and prints what stands below it, every link leads somewhere."""
+"""The pages about rules: each block of code prints what stands below it, each link leads somewhere."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _printed(code: str, names: dict[str, object]) -> str:
         try:
             exec(code, names)
         except Exception as error:
-            print(f"{type(error).__name__}: {error}")
+            page.write(f"{type(error).__name__}: {error}\n")
     return page.getvalue()
 
 
@@ -54,7 +54,7 @@ def test_every_block_prints_what_the_page_says(monkeypatch: pytest.MonkeyPatch) 
 def test_blocks_are_code_or_its_output(page: Path) -> None:
     languages = [language for language, _ in _blocks(page)]
     pairs = set(zip(["", *languages], languages, strict=False))
-    assert {language for language in languages} <= {"python", "text"}
+    assert set(languages) <= {"python", "text"}
     assert not {before for before, language in pairs if language == "text"} - {"python"}
 
 
