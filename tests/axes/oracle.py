@@ -115,10 +115,12 @@ class Chunk:
     """One run of the op: its operands, the attributes that change, and what must come out.
 
     Attributes:
+        reads: the range that is read of each operand's cut axis; None where nothing is cut.
         parts: none where the results are partial and combine with those of the other chunks.
     """
 
     operands: tuple[Array | None, ...]
+    reads: tuple[Range | None, ...]
     attributes: Mapping[str, Numbers]
     parts: tuple[Part, ...] = ()
 
@@ -131,7 +133,7 @@ def chunks(case: Case, rule: Rule, step: Step, whole: Sequence[Array]) -> Iterat
         if step.mark is Mark.MAP:
             yield _chunk(case, rule, step, results, start, stop)
         else:
-            yield Chunk(_cut_operands(case, step, start, stop), {})
+            yield _partial(case, step, start, stop)
 
 
 def assert_fits(case: Case, step: Step, results: Mapping[int, Array]) -> None:
@@ -204,7 +206,7 @@ def _chunk(case: Case, rule: Rule, step: Step, results: Mapping[int, Array], sta
         position, computed = step.results[index], made.computed[index]
         assert position is not None and computed is not None
         parts.append(Part(index, position, computed, span))
-    return Chunk(tuple(operands), attributes, tuple(parts))
+    return Chunk(tuple(operands), made.operands, attributes, tuple(parts))
 
 
 def _assert_chunk(where: str, case: Case, run: Run, chunk: Chunk, whole: Sequence[Array]) -> None:
@@ -219,13 +221,15 @@ def _assert_chunk(where: str, case: Case, run: Run, chunk: Chunk, whole: Sequenc
         _assert_close(taken(found[part.result], position, (start - low, stop - low)), expected, at)
 
 
-def _cut_operands(case: Case, step: Step, start: int, stop: int) -> tuple[Array | None, ...]:
-    return tuple(
-        array
-        if array is None or position is None
-        else taken(array, position, position.range(start, stop, array.shape))
-        for array, position in zip(case.operands, step.operands, strict=True)
-    )
+def _partial(case: Case, step: Step, start: int, stop: int) -> Chunk:
+    """The run for partial results: nothing but operands changes."""
+    pairs = list(zip(case.operands, step.operands, strict=True))
+    reads = [None if a is None or p is None else p.range(start, stop, a.shape) for a, p in pairs]
+    operands = [
+        a if a is None or p is None or span is None else taken(a, p, span)
+        for (a, p), span in zip(pairs, reads, strict=True)
+    ]
+    return Chunk(tuple(operands), tuple(reads), {})
 
 
 def taken(array: Array, position: Position, span: Range) -> Array:
