@@ -24,13 +24,14 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from onnx_autochunk.cost.cases import cases
-from onnx_autochunk.cost.constants import SCHEMA, Constants, Overhead, to_json
+from onnx_autochunk.cost.constants import SCHEMA, Constants, Holding, Overhead, to_json
 from onnx_autochunk.cost.fit import FINDERS, fit
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.cost.points import OPSET, Point
 from onnx_autochunk.cost.points import to_json as point_to_json
 from onnx_autochunk.runtime.library import onnxruntime
 from onnx_autochunk.runtime.session import default_options, open_session, runner
+from onnx_autochunk.verify.measure import measure_peak
 
 Run = Callable[[], Any]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -41,7 +42,21 @@ LONG_S = 0.005  # long enough for every thread to get its part of a call, whatev
 HELPED_S = 0.2
 EVICTED_BYTES = 48 << 20
 FEW_ROWS = 512  # beyond them reading the right operand does not show
-LAYERS = "abcdefgh"  # weights of the body that is loaded many times
+LAYERS = "abcd"  # weights of the body that is loaded many times
+WIDTHS = (64, 512)  # of its rows
+HEADS = 4
+PREFIX = "chunk/000_layer"
+COPY_NODES = 1 + 7 * len(LAYERS)  # with the Slice
+COPIES = (4, 132)  # few and many
+SCANNED = 4  # rows that a Scan reads
+EXPORTED = {  # characters of what PyTorch's exporter writes beside a node, by key
+    "namespace": 500,
+    "pkg.torch.onnx.class_hierarchy": 335,
+    "pkg.torch.onnx.fx_node": 140,
+    "pkg.torch.onnx.name_scopes": 200,
+    "pkg.torch.onnx.stack_trace": 880,
+}
+FORMS = ("unroll", "sweep", "scan", "loop")
 WIDTH = 64  # elements of the values in bodies that measure overhead alone
 SQUARE = 2.0  # a constant scalar: Pow has a kernel for it, and it is the usual exponent
 
@@ -84,6 +99,7 @@ def calibrate(folder: Path, threads: int, limit_s: float) -> tuple[list[Point], 
         dispatch_s=dispatch_s,
         iteration=_iteration(repeated, dispatch_s),
         load=_load(folder),
+        resident=_resident(folder),
     )
     return points, constants
 
@@ -91,7 +107,7 @@ def calibrate(folder: Path, threads: int, limit_s: float) -> tuple[list[Point], 
 def _overhead_models() -> list[onnx.ModelProto]:
     chains = [_chain_model(length) for length in (1, 50, 250)]
     scans = [_scan_model(count, length) for length in (2, 12) for count in (64, 512)]
-    return [*chains, *scans, *(_unrolled_model(count, _step, {}, WIDTH) for count in (32, 128))]
+    return [*chains, *scans, *(_unrolled_model(count) for count in (32, 128))]
 
 
 def _speedups(
@@ -130,18 +146,40 @@ def _iteration(seconds: Sequence[float], dispatch_s: float) -> dict[str, Overhea
 
 
 def _load(folder: Path) -> dict[str, Overhead]:
-    """Per copy of a body: optimising its nodes and packing its weights. A Scan or Loop has one copy only."""
-    small, large = (_copy_seconds(width, folder) for width in (32, 512))
-    nbytes = 4 * (512 * 512 - 32 * 32) * len(LAYERS)
-    written = Overhead(0.0, _figures(small / len(_layers(0))), _figures(max(0.0, large - small) / nbytes))
-    return dict.fromkeys(("unroll", "sweep"), written) | dict.fromkeys(("scan", "loop"), Overhead(0.0, 0.0))
+    """Per copy of a body: optimising its nodes and packing its weights."""
+    narrow, wide = (_more(_written_out, width, lambda model: _opening(model, folder)) for width in WIDTHS)
+    nbytes = 4 * len(LAYERS) * (WIDTHS[1] ** 2 - WIDTHS[0] ** 2)
+    copied = Overhead(0.0, _figures(narrow / COPY_NODES), _figures(max(0.0, wide - narrow) / nbytes))
+    return dict.fromkeys(FORMS, copied)
 
 
-def _copy_seconds(width: int, folder: Path) -> float:
-    """Seconds that one more copy of a body of layers takes to load, in a model that has many."""
-    weights = {name: _numbers((width, width)) for name in LAYERS} | {"bias": _numbers((width,))}
-    few, many = (_opening(_unrolled_model(count, _layers, weights, width), folder) for count in (4, 68))
-    return (many - few) / 64
+def _resident(folder: Path) -> dict[str, Holding]:
+    """Per region, and per copy of a body: in a frame, where ONNX Runtime keeps nodes as text too."""
+    width = WIDTHS[0]
+    plain, framed, scanned = (
+        _more(build, width, lambda model: _kept(model, folder)) for build in (_written_out, _framed, _scans)
+    )
+    node = _figures(framed / COPY_NODES)
+    scan = Holding(_figures(max(0.0, scanned - plain)), node)
+    return dict.fromkeys(FORMS, Holding(0.0, node)) | dict.fromkeys(("scan", "loop"), scan)
+
+
+def _more(
+    build: Callable[[int, int], onnx.ModelProto], width: int, of: Callable[[onnx.ModelProto], float]
+) -> float:
+    """What one more body of this width adds to a figure of a model that has many."""
+    few, many = COPIES
+    return (of(build(many, width)) - of(build(few, width))) / (many - few)
+
+
+def _kept(model: onnx.ModelProto, folder: Path) -> float:
+    """Bytes resident after loading."""
+    path = folder / "kept.onnx"
+    onnx.save(model, path)
+    inputs = {
+        v.name: _numbers(tuple(d.dim_value for d in v.type.tensor_type.shape.dim)) for v in model.graph.input
+    }
+    return measure_peak(path, inputs, threads=1, default_session=False).resident_bytes
 
 
 def _opening(model: onnx.ModelProto, folder: Path) -> float:
@@ -196,17 +234,15 @@ def _scan_model(count: int, length: int) -> onnx.ModelProto:
     return _model([node], {"rows": (count, 1, WIDTH)}, {"out": (count, 1, WIDTH)}, {})
 
 
-def _unrolled_model(
-    count: int, body: Callable[[int], list[onnx.NodeProto]], weights: Weights, width: int
-) -> onnx.ModelProto:
-    """`count` copies of a body on one row each, between their Slices and one Concat."""
-    nodes, constants = [], {**weights, "axes": np.array([0, 1])}
+def _unrolled_model(count: int) -> onnx.ModelProto:
+    """`count` copies of two ops on one row each, between their Slices and one Concat."""
+    nodes, constants = [], {"axes": np.array([0, 1])}
     for index in range(count):
-        constants |= {f"from{index}": np.array([index, 0]), f"to{index}": np.array([index + 1, width])}
+        constants |= {f"from{index}": np.array([index, 0]), f"to{index}": np.array([index + 1, WIDTH])}
         nodes.append(helper.make_node("Slice", ["x", f"from{index}", f"to{index}", "axes"], [f"x{index}"]))
-        nodes += body(index)
+        nodes += _step(index)
     nodes.append(helper.make_node("Concat", [f"y{i}" for i in range(count)], ["y"], axis=0))
-    return _model(nodes, {"x": (count, width)}, {"y": (count, width)}, constants)
+    return _model(nodes, {"x": (count, WIDTH)}, {"y": (count, WIDTH)}, constants)
 
 
 def _step(index: int) -> list[onnx.NodeProto]:
@@ -215,23 +251,106 @@ def _step(index: int) -> list[onnx.NodeProto]:
     return [first, helper.make_node("Add", [middle, f"x{index}"], [f"y{index}"])]
 
 
-def _layers(index: int) -> list[onnx.NodeProto]:
-    nodes, name = [], f"x{index}"
+def _block(prefix: str, source: str, result: str, width: int) -> tuple[list[onnx.NodeProto], Shapes]:
+    """Nodes as emission names and exporters annotate them, and the shapes of what they compute."""
+    flat, split, turned = (1, 1, width), (1, 1, HEADS, width // HEADS), (1, HEADS, 1, width // HEADS)
+    swap = {"perm": [0, 2, 1, 3]}
+    nodes, shapes = list[onnx.NodeProto](), dict[str, tuple[int, ...]]()
     for layer in LAYERS:
-        product, biased, out = (f"{kind}{layer}{index}" for kind in ("product", "biased", "out"))
-        out = f"y{index}" if layer == LAYERS[-1] else out
-        nodes.append(helper.make_node("MatMul", [name, layer], [product]))
-        nodes.append(helper.make_node("Add", [product, "bias"], [biased]))
-        nodes.append(helper.make_node("Softmax", [biased], [out]))
-        name = out
-    return nodes
+        steps: list[tuple[str, list[str], tuple[int, ...], dict[str, Any]]] = [
+            ("MatMul", [layer], flat, {}),
+            ("Add", ["bias"], flat, {}),
+            ("Reshape", ["split"], split, {}),
+            ("Transpose", [], turned, swap),
+            ("Softmax", [], turned, {"axis": -1}),
+            ("Transpose", [], split, swap),
+            ("Reshape", ["flat"], flat, {}),
+        ]
+        for op_type, more, shape, attributes in steps:
+            name = f"{prefix}/{op_type.lower()}_{len(nodes)}"
+            node = helper.make_node(
+                op_type, [source, *more], [name], f"{prefix}/node_{len(nodes)}", **attributes
+            )
+            _annotate(node)
+            nodes.append(node)
+            shapes[name], source = shape, name
+    del shapes[source]
+    nodes[-1].output[0] = result
+    return nodes, shapes | {result: flat}
+
+
+def _annotate(node: onnx.NodeProto) -> None:
+    """What PyTorch's exporter writes beside every node."""
+    for key, length in EXPORTED.items():
+        node.metadata_props.add(key=key, value="x" * length)
+
+
+def _copies(count: int, width: int, source: str, result: str) -> tuple[list[onnx.NodeProto], Shapes]:
+    """`count` blocks on one row each, between their Slices and one Concat."""
+    nodes, shapes = list[onnx.NodeProto](), dict[str, tuple[int, ...]]()
+    for index in range(count):
+        sliced = f"{PREFIX}/{index}/slice"
+        bounds = [f"{PREFIX}/from{index}", f"{PREFIX}/to{index}", "axes"]
+        nodes.append(helper.make_node("Slice", [source, *bounds], [sliced], f"{sliced}/Slice"))
+        block, inner = _block(f"{PREFIX}/{index}", sliced, f"{PREFIX}/{index}/y", width)
+        nodes += block
+        shapes |= {sliced: (1, 1, width), **inner}
+    pieces = [f"{PREFIX}/{index}/y" for index in range(count)]
+    nodes.append(helper.make_node("Concat", pieces, [result], axis=1))
+    return nodes, shapes
+
+
+def _written_out(count: int, width: int) -> onnx.ModelProto:
+    nodes, shapes = _copies(count, width, "x", "y")
+    rows = (1, count, width)
+    return _model(nodes, {"x": rows}, {"y": rows}, _block_weights(count, width), shapes)
+
+
+def _framed(count: int, width: int) -> onnx.ModelProto:
+    """The same in the body of a Scan that runs once."""
+    nodes, shapes = _copies(count, width, "rows", "done")
+    rows = (1, count, width)
+    body = helper.make_graph(
+        nodes, "frame", _infos({"rows": rows}), _infos({"done": rows}), value_info=_infos(shapes)
+    )
+    scan = helper.make_node("Scan", ["x"], ["y"], body=body, num_scan_inputs=1)
+    return _model([scan], {"x": (1, *rows)}, {"y": (1, *rows)}, _block_weights(count, width))
+
+
+def _scans(count: int, width: int) -> onnx.ModelProto:
+    """`count` Scans one after another, each with a block of its own."""
+    names = ["x", *(f"{PREFIX}/stacked_{index}" for index in range(count - 1)), "y"]
+    scans = []
+    for index, (source, result) in enumerate(pairwise(names)):
+        row, done = (f"{PREFIX}/{index}/{end}" for end in ("row", "done"))
+        nodes, shapes = _block(f"{PREFIX}/{index}", row, done, width)
+        taken, given = (_infos({name: (1, 1, width)}) for name in (row, done))
+        body = helper.make_graph(nodes, f"{PREFIX}/{index}", taken, given, value_info=_infos(shapes))
+        scans.append(helper.make_node("Scan", [source], [result], body=body, num_scan_inputs=1))
+    rows = (SCANNED, 1, 1, width)
+    return _model(scans, {"x": rows}, {"y": rows}, _block_weights(0, width))
+
+
+def _block_weights(count: int, width: int) -> Weights:
+    found: dict[str, NDArray[Any]] = {name: _numbers((width, width)) for name in LAYERS}
+    found |= {"bias": _numbers((width,)), "axes": np.array([0, 1])}
+    found |= {"split": np.array([1, 1, HEADS, width // HEADS]), "flat": np.array([1, 1, width])}
+    for index in range(count):
+        found |= {f"{PREFIX}/from{index}": np.array([0, index])}
+        found |= {f"{PREFIX}/to{index}": np.array([1, index + 1])}
+    return found
 
 
 def _model(
-    nodes: Sequence[onnx.NodeProto], inputs: Shapes, outputs: Shapes, weights: Weights
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Shapes,
+    outputs: Shapes,
+    weights: Weights,
+    computed: Shapes | None = None,
 ) -> onnx.ModelProto:
     initializers = [onnx.numpy_helper.from_array(array, name) for name, array in weights.items()]
-    graph = helper.make_graph(nodes, "calibration", _infos(inputs), _infos(outputs), initializers)
+    taken, given, between = (_infos(shapes) for shapes in (inputs, outputs, computed or {}))
+    graph = helper.make_graph(nodes, "calibration", taken, given, initializers, value_info=between)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
 
 

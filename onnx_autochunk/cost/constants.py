@@ -26,6 +26,14 @@ class Overhead:
     byte_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Bytes that a form keeps for as long as the model is loaded: `base_bytes + nodes * node_bytes`."""
+
+    base_bytes: float
+    node_bytes: float
+
+
 @dataclass(frozen=True)
 class Constants:
     """The measured numbers of one provider.
@@ -42,6 +50,7 @@ class Constants:
         run_s: seconds to start one contiguous run of a copy.
         iteration: what one more iteration costs, by form.
         load: what one more copy of a body costs to load, by form.
+        resident: what a region and one more copy of its body keep in memory, by form.
     """
 
     provider: str
@@ -55,6 +64,7 @@ class Constants:
     run_s: float
     iteration: Mapping[str, Overhead]
     load: Mapping[str, Overhead]
+    resident: Mapping[str, Holding]
 
 
 def read_profile(provider: str) -> dict[str, Any]:
@@ -88,6 +98,7 @@ def to_constants(profile: Mapping[str, Any]) -> Constants:
         run_s=numbers["run_s"],
         iteration={form: Overhead(*row) for form, row in numbers["iteration"].items()},
         load={form: Overhead(*row) for form, row in numbers["load"].items()},
+        resident={form: Holding(*row) for form, row in numbers["resident"].items()},
     )
 
 
@@ -96,7 +107,8 @@ def to_json(constants: Constants) -> dict[str, Any]:
     numbers: dict[str, Any] = asdict(constants)
     excess = (numbers["excess_s"]["sizes"], [_figures(height) for height in numbers["excess_s"]["heights"]])
     overheads = {
-        key: {form: list(row.values()) for form, row in numbers[key].items()} for key in ("iteration", "load")
+        key: {form: list(row.values()) for form, row in numbers[key].items()}
+        for key in ("iteration", "load", "resident")
     }
     scalars = {key: _figures(numbers[key]) for key in ("dispatch_s", "span_s", "move_s", "run_s")}
     tables = {

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from . import products
 from .call import Call
-from .constants import Constants, Overhead
+from .constants import Constants, Holding, Overhead
 from .curve import Curve
 from .points import Point
 from .prices import ITEM_BYTES, LONG_RUN, TRANSPOSED_RUNS, multiply, transposed_run
@@ -44,13 +44,14 @@ def fit(
     dispatch_s: float,
     iteration: Mapping[str, Overhead],
     load: Mapping[str, Overhead],
+    resident: Mapping[str, Holding],
 ) -> Constants:
     """Constants that the points agree with."""
     plain = [p for p in points if p.type == "Add" and p.operands[0] == p.operands[1]]
     unit, excess = _elementwise(plain, dispatch_s)
     move_s, run_s = _copies([p for p in points if p.type in COPIES], excess, dispatch_s)
     constants = Constants(
-        provider, threads, dispatch_s, excess, {}, {"": unit}, 0.0, move_s, run_s, iteration, load
+        provider, threads, dispatch_s, excess, {}, {"": unit}, 0.0, move_s, run_s, iteration, load, resident
     )
     spans = [p for p in points if p.type == "Add" and p.operands[0] != p.operands[1]]
     constants = replace(constants, span_s=_span(spans, constants))

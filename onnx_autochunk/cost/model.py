@@ -65,15 +65,25 @@ class CostModel:
         overhead = self.constants.iteration[form]
         return overhead.base_s + overhead.op_s * ops
 
-    def load_seconds(self, form: str, ops: int, count: int, weights_bytes: int) -> float:
-        """Extra time to load a region: each unrolled copy is optimised and its weights are packed again.
+    def load_seconds(self, form: str, nodes: int, copies: int, weights_bytes: int) -> float:
+        """Extra time to load a region: each copy of the body is optimised and its weights are packed again.
 
         Args:
             form: as above.
-            ops: nodes in one copy of the body.
-            count: chunks.
+            nodes: nodes of one copy, with those that slice and join.
+            copies: bodies written out beside the one that stands in for the unchunked ops.
             weights_bytes: constants that one copy of the body multiplies with.
         """
         overhead = self.constants.load[form]
-        copies = count - 1
-        return overhead.base_s + copies * (overhead.op_s * ops + overhead.byte_s * weights_bytes)
+        return overhead.base_s + copies * (overhead.op_s * nodes + overhead.byte_s * weights_bytes)
+
+    def resident_bytes(self, form: str, nodes: int, copies: int) -> int:
+        """Extra memory that a region holds once loaded: nodes are records, and packed weights are shared.
+
+        Args:
+            form: as above.
+            nodes: as above.
+            copies: as above.
+        """
+        holding = self.constants.resident[form]
+        return int(holding.base_bytes + copies * nodes * holding.node_bytes)

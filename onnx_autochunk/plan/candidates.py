@@ -15,7 +15,7 @@ from ..graph.model import Graph, Origin
 from ..memory.lifetime import Timeline
 from ..options import Form
 from .chunking import Chunking
-from .grow import Setting, grow
+from .grow import Setting, grow_all
 from .hosts import sweep_hosts
 from .lifetimes import Lifetimes
 from .price import footprint, in_front
@@ -36,6 +36,7 @@ class Option:
     peak_bytes: int
     extra_seconds: float
     load_seconds: float
+    resident_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +122,10 @@ def _explore(search: Search, end: int) -> tuple[int, tuple[Candidate, ...]]:
     reach, found = 0, []
     if not op.outputs or not op.outputs[0] or end + 1 not in search.borders:
         return 0, ()
-    for seed in positions(setting.rules[op.index], result=0):
-        lowest = end
-        for region in grow(setting, end, seed, search.borders):
-            lowest = region.start
-            if options := _options(search, region):
-                found.append(Candidate(region, 0, options))
-        reach = max(reach, end - lowest)
+    for region in grow_all(setting, end, positions(setting.rules[op.index], result=0), search.borders):
+        reach = max(reach, end - region.start)
+        if options := _options(search, region):
+            found.append(Candidate(region, 0, options))
     return reach + 1, tuple(found)
 
 
@@ -144,7 +142,7 @@ def _options(search: Search, region: Region) -> tuple[Option, ...]:
         if min(peaks) <= most:
             prices = search.seconds.of(region, form, ladder)
             found += [
-                Option(form, chunking, peak, *price)
+                Option(form, chunking, peak, *price, search.seconds.resident_bytes(region, form, chunking))
                 for chunking, peak, price in zip(ladder, peaks, prices, strict=True)
                 if peak <= most
             ]
@@ -165,9 +163,11 @@ def _forms(search: Search, region: Region) -> Iterator[Form]:
     """Forms that can pay: unroll copies what scan writes in place, and is left where scan would transpose."""
     graph = search.setting.graph
     for form in search.forms:
+        if form is Form.SCAN and region.varies:
+            continue
         if form is Form.SWEEP and sweep_hosts(graph, region) is None:
             continue
-        if form is Form.UNROLL and Form.SCAN in search.forms:
+        if form is Form.UNROLL and Form.SCAN in search.forms and not region.varies:
             values = [(graph.values[cut.value], cut.position) for cut in region.outputs]
             if all(in_front(value, position) for value, position in values):
                 continue
@@ -181,14 +181,17 @@ def _border_bytes(graph: Graph, region: Region) -> int:
 
 
 def pareto(options: Sequence[Option]) -> tuple[Option, ...]:
-    """Options that no other beats in peak and time and load, from the least memory to the least time."""
-    kept: list[Option] = []
-    for option in sorted(options, key=lambda o: (o.peak_bytes, o.extra_seconds, o.load_seconds)):
-        if not any(
-            k.extra_seconds <= option.extra_seconds and k.load_seconds <= option.load_seconds for k in kept
-        ):
-            kept.append(option)
-    return tuple(kept)
+    """Options that no other beats in every price, from the least memory to the least time."""
+    kept: list[tuple[Option, tuple[float, ...]]] = []
+    for option in sorted(options, key=lambda option: (option.peak_bytes, *_prices(option))):
+        prices = _prices(option)
+        if not any(all(k <= p for k, p in zip(known, prices, strict=True)) for _, known in kept):
+            kept.append((option, prices))
+    return tuple(option for option, _ in kept)
+
+
+def _prices(option: Option) -> tuple[float, ...]:
+    return option.extra_seconds, option.load_seconds, option.resident_bytes
 
 
 def materialise(candidate: Candidate, setting: Setting) -> Region:
@@ -217,6 +220,7 @@ def materialise(candidate: Candidate, setting: Setting) -> Region:
         outputs=cuts(region.outputs),
         flow={names[name]: position for name, position in region.flow.items()},
         extent=region.extent,
+        varies=region.varies,
     )
 
 

@@ -19,6 +19,18 @@ class Frames(enum.Enum):
     NESTED = "nested"  # both, one inside the other
 
 
+@dataclass(frozen=True, slots=True)
+class Burden:
+    """What a result takes beyond the original, however seldom it runs: to load, and in memory then on."""
+
+    load_s: float
+    resident_bytes: float
+
+    def within(self, limit: Burden) -> bool:
+        """True when neither is more than the limit's."""
+        return self.load_s <= limit.load_s and self.resident_bytes <= limit.resident_bytes
+
+
 @dataclass(frozen=True)
 class PlannedRegion:
     """One region as it is to be emitted.
@@ -50,6 +62,7 @@ class Plan:
         predicted_slowdown: time of the result over the original's, by the cost model.
         load_seconds: extra time to load, by the cost model.
         frames: what is put into frames.
+        resident_bytes: extra memory once loaded, by the cost model.
     """
 
     regions: tuple[PlannedRegion, ...]
@@ -57,6 +70,12 @@ class Plan:
     predicted_slowdown: float
     load_seconds: float
     frames: Frames = Frames.NONE
+    resident_bytes: int = 0
+
+    @property
+    def burden(self) -> Burden:
+        """Both of what comes on top of the original."""
+        return Burden(self.load_seconds, self.resident_bytes)
 
     @property
     def groups(self) -> tuple[tuple[PlannedRegion, ...], ...]:

@@ -11,20 +11,25 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..cost.model import CostModel
-from ..graph.model import Graph
+from ..graph.model import Graph, Origin
 from ..memory.lifetime import Timeline, simulate
 from ..memory.order import execution_order
 from ..options import Form, Options
 from .candidates import Candidate, Search, candidates, materialise
 from .grow import Setting
 from .lifetimes import Lifetimes, lifetimes
-from .plan import Plan, PlannedRegion
+from .plan import Burden, Plan, PlannedRegion
 from .rules import Rules
 from .seconds import Seconds
 from .select import Choice, Selection, Selector
 
-# Seconds of running time that a second of loading is worth.
-LOAD_PRICES = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0)
+RESIDENT_SHARE = 0.1  # of the weights: the result may hold this much more once loaded, or ...
+RESIDENT_BYTES = 64 * 2**20  # ... this much, whichever is more
+SAVING = 0.8  # of the unchunked peak: a plan that leaves more is not worth its trouble
+# Runs' time that using up the limit on loading, and that on resident memory, is worth.
+_WORTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 100.0)
+WORTHS = ((0.0, 0.0), *((a * worth, b * worth) for worth in _WORTHS for a, b in ((1, 0), (0, 1), (1, 1))))
+LEAST_LOAD_S = 1e-3  # a limit on loading that is 0 has a price too
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,20 @@ class Planner:
     candidates: Sequence[Candidate]
 
     @cached_property
+    def limit(self) -> Burden:
+        """How much more than the original the result may take to load, and hold from then on."""
+        weights = sum(v.nbytes for v in self.graph.values.values() if v.origin is Origin.CONSTANT)
+        return Burden(self.options.max_load_s, max(RESIDENT_SHARE * weights, RESIDENT_BYTES))
+
+    @cached_property
     def _selectors(self) -> tuple[Selector, ...]:
-        return tuple(Selector(self.timeline.live_bytes, self.candidates, price) for price in LOAD_PRICES)
+        """Lagrange multipliers for the limits, because dynamic programming adds up one price only."""
+        load_s, resident_bytes = max(self.limit.load_s, LEAST_LOAD_S), self.limit.resident_bytes
+        run = self.baseline_seconds
+        return tuple(
+            Selector(self.timeline.live_bytes, self.candidates, a * run / load_s, b * run / resident_bytes)
+            for a, b in WORTHS
+        )
 
     @cached_property
     def baseline_seconds(self) -> float:
@@ -58,22 +75,28 @@ class Planner:
         """Predicted peak that no plan goes under."""
         return self._selectors[0].floor_bytes()
 
-    def within(self, budget_bytes: int) -> Plan | None:
-        """The fastest plan whose predicted peak is within the budget; None when there is none."""
-        for selector in self._selectors:
-            selection = selector.select(budget_bytes)
-            if selection is None:
-                return None
-            if selection.load_seconds <= self.options.max_load_s:
-                return self._plan(selection)
-        return None
+    def within(self, budget_bytes: int, limit: Burden | None = None) -> Plan | None:
+        """The fastest plan whose predicted peak is within the budget; None when there is none.
 
-    def least(self, slowdown: float) -> Plan | None:
+        Args:
+            budget_bytes: most bytes at any time.
+            limit: other limits than `self.limit` on what comes on top of the original.
+        """
+        limit = limit or self.limit
+        found = (selector.select(budget_bytes) for selector in self._selectors)
+        usable = [selection for selection in found if selection and selection.burden.within(limit)]
+        return self._plan(min(usable, key=lambda s: s.extra_seconds)) if usable else None
+
+    def mildest(self, limit: Burden | None = None) -> Plan | None:
+        """The fastest plan that is worth its trouble."""
+        return self.within(int(SAVING * self.timeline.peak_bytes), limit)
+
+    def least(self, slowdown: float, limit: Burden | None = None) -> Plan | None:
         """The plan of least predicted peak whose predicted time ratio is at most `slowdown`."""
-        allowed = (slowdown - 1) * self.baseline_seconds
+        allowed, limit = (slowdown - 1) * self.baseline_seconds, limit or self.limit
 
         def fits(selection: Selection) -> bool:
-            return selection.extra_seconds <= allowed and selection.load_seconds <= self.options.max_load_s
+            return selection.extra_seconds <= allowed and selection.burden.within(limit)
 
         found = [selector.least_budget(fits) for selector in self._selectors]
         usable = [selection for selection in found if selection is not None]
@@ -86,7 +109,13 @@ class Planner:
             for number, (start, choice) in enumerate(zip(after, selection.choices, strict=False))
         )
         slowdown = 1 + selection.extra_seconds / max(self.baseline_seconds, 1e-9)
-        return Plan(regions, selection.budget_bytes, slowdown, selection.load_seconds)
+        return Plan(
+            regions,
+            selection.budget_bytes,
+            slowdown,
+            selection.load_seconds,
+            resident_bytes=selection.resident_bytes,
+        )
 
     def _region(self, number: int, start: int, choice: Choice) -> PlannedRegion:
         region, option = materialise(choice.candidate, self.setting), choice.option

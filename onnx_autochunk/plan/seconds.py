@@ -52,13 +52,17 @@ class Seconds:
         before = sum(self.whole(index) for index in region.ops if index not in region.recomputed)
         fixed = self._border(region) - before
         iteration = self._model.iteration_seconds(form.value, len(region.ops))
-        weights = 0 if form is Form.SCAN else self._weights(region)
+        weights = self._weights(region)
         found = []
         for chunking, body in zip(ladder, bodies, strict=True):
-            load = self._model.load_seconds(form.value, len(region.ops), chunking.total, weights)
             moved = sum(self._copies(region, form, chunking))
+            load = self._model.load_seconds(form.value, _nodes(region), _written(form, chunking), weights)
             found.append((body + chunking.total * iteration + moved + fixed, load))
         return found
+
+    def resident_bytes(self, region: Region, form: Form, chunking: Chunking) -> int:
+        """Extra memory once loaded, against leaving the region unchunked."""
+        return self._model.resident_bytes(form.value, _nodes(region), _written(form, chunking))
 
     def _column(self, region: Region, index: int, ladder: tuple[Chunking, ...]) -> tuple[float, ...]:
         """One op's time over all chunks, for each chunking."""
@@ -113,3 +117,13 @@ class Seconds:
         return sum(
             value.nbytes for name in reads if (value := self._graph.values[name]).origin.value == "constant"
         )
+
+
+def _nodes(region: Region) -> int:
+    """Nodes of one chunk that is written out: its ops, its slices, and what puts its results in place."""
+    return len(region.ops) + len(region.sliced) + len(region.outputs)
+
+
+def _written(form: Form, chunking: Chunking) -> int:
+    """Bodies written out beside the first; a Scan has one, and one more for a tail."""
+    return bool(chunking.tail) if form is Form.SCAN else chunking.total - 1

@@ -17,6 +17,7 @@ from itertools import accumulate
 from math import inf
 
 from .candidates import Candidate, Option
+from .plan import Burden
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +36,34 @@ class Selection:
     budget_bytes: int
     extra_seconds: float
     load_seconds: float
+    resident_bytes: int
+
+    @property
+    def burden(self) -> Burden:
+        """What comes on top of the original, however seldom it runs."""
+        return Burden(self.load_seconds, self.resident_bytes)
 
 
 class Selector:
-    """Answers many budgets for one set of candidates."""
+    """Answers many budgets for one set of candidates.
+
+    Args:
+        live_bytes: held at each step of the unchunked graph.
+        candidates: what may be chosen.
+        load_price: seconds of running time that a second of loading is worth.
+        resident_price: seconds of running time that a resident byte is worth.
+    """
 
     def __init__(
-        self, live_bytes: Sequence[int], candidates: Sequence[Candidate], load_price: float = 0.0
+        self,
+        live_bytes: Sequence[int],
+        candidates: Sequence[Candidate],
+        load_price: float = 0.0,
+        resident_price: float = 0.0,
     ) -> None:
         self._live = live_bytes
         self._load_price = load_price
+        self._resident_price = resident_price
         self._ending: list[list[tuple[Candidate, list[int], list[Option]]]] = [[] for _ in live_bytes]
         for candidate in candidates:
             peaks = [option.peak_bytes for option in candidate.options]
@@ -52,7 +71,11 @@ class Selector:
             self._ending[candidate.end].append((candidate, peaks, cheapest))
 
     def _price(self, option: Option) -> float:
-        return option.extra_seconds + self._load_price * option.load_seconds
+        return (
+            option.extra_seconds
+            + self._load_price * option.load_seconds
+            + self._resident_price * option.resident_bytes
+        )
 
     def _cheaper(self, left: Option, right: Option) -> Option:
         return min(left, right, key=self._price)
@@ -103,6 +126,7 @@ class Selector:
             budget_bytes,
             sum(choice.option.extra_seconds for choice in choices),
             sum(choice.option.load_seconds for choice in choices),
+            sum(choice.option.resident_bytes for choice in choices),
         )
 
     def least_budget(self, allowed: Callable[[Selection], bool]) -> Selection | None:

@@ -29,6 +29,7 @@ def test_prices_come_back() -> None:
         dispatch_s=truth.dispatch_s,
         iteration=truth.iteration,
         load=truth.load,
+        resident=truth.resident,
     )
     ratios = {str(point): _price(point, fitted) / point.seconds for point in points}
     assert {name: ratio for name, ratio in ratios.items() if abs(ratio - 1) > 0.1} == {}

@@ -15,13 +15,16 @@ from onnx_autochunk.graph.model import Graph
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.candidates import Candidate, Search, candidates, materialise
-from onnx_autochunk.plan.plan import Plan
+from onnx_autochunk.plan.plan import Burden, Plan
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.plan.region import Region
 from onnx_autochunk.plan.signature import signatures
 from tests.plan.graphs import loaded, transformer
 
 FORMS = (Form.SCAN, Form.UNROLL)
+ROOM = Burden(
+    5.0, 2**30
+)  # what 200 layers hold once loaded, were their weights as large as those of real ones
 SEARCH_LIMIT_S = 20.0  # for 200 layers on a busy machine; it takes well under one
 
 
@@ -50,7 +53,7 @@ def steps(plan: Plan) -> list[tuple[object, ...]]:
 
 
 def least(planner: Planner) -> Plan:
-    plan = planner.within(planner.floor_bytes)
+    plan = planner.within(planner.floor_bytes, ROOM)
     assert plan is not None
     return plan
 

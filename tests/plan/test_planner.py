@@ -9,9 +9,10 @@ import pytest
 
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.model import Origin
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.candidates import materialise
-from onnx_autochunk.plan.plan import Plan
+from onnx_autochunk.plan.plan import Burden, Plan
 from onnx_autochunk.plan.planner import Planner, make_planner
 from tests.plan.graphs import loaded, transformer
 
@@ -89,7 +90,7 @@ def test_budgets_are_kept_and_more_memory_never_costs_more_time() -> None:
     found = plans(of)
     for plan in found:
         assert all(region.peak_after_bytes <= plan.budget_bytes for region in plan.regions)
-        assert plan.load_seconds <= of.options.max_load_s
+        assert plan.burden.within(of.limit)
     assert all(a.predicted_slowdown >= b.predicted_slowdown - 1e-9 for a, b in pairwise(found))
     assert of.within(of.floor_bytes - 1) is None
 
@@ -128,6 +129,46 @@ def test_loading_time_is_limited() -> None:
     quick = planner(Options(max_load_s=0.0), (Form.UNROLL,))
     plan = quick.within(quick.floor_bytes)
     assert plan is None or plan.load_seconds == 0.0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_only_what_is_written_out_again_is_a_burden(form: Form) -> None:
+    of = planner(Options(max_load_s=1e9), (form,))
+    copied = 0
+    for plan in plans(of):
+        copies = [
+            r.chunking.total - 1 if form is Form.UNROLL else bool(r.chunking.tail) for r in plan.regions
+        ]
+        copied += sum(copies)
+        assert (plan.load_seconds > 0) == any(copies)
+        assert (plan.resident_bytes > 0) == (bool(plan.regions) if form is Form.SCAN else any(copies))
+    assert copied
+
+
+@pytest.mark.parametrize("limit_bytes", [10**9, 10**7, 10**6])
+@pytest.mark.parametrize("forms", [(Form.UNROLL,), FORMS])
+def test_resident_memory_is_limited(limit_bytes: int, forms: tuple[Form, ...]) -> None:
+    of = planner(forms=forms)
+    limit = Burden(1e9, limit_bytes)
+    budgets = (of.floor_bytes, 2 * of.floor_bytes, of.timeline.peak_bytes // 2)
+    found = [of.within(budget, limit) for budget in budgets] + [of.least(1.5, limit), of.mildest(limit)]
+    assert all(plan is None or plan.resident_bytes <= limit_bytes for plan in found)
+    assert limit_bytes < 10**7 or any(found)
+
+
+def test_the_limit_on_resident_memory_follows_the_weights() -> None:
+    of = planner()
+    weights = sum(value.nbytes for value in of.graph.values.values() if value.origin is Origin.CONSTANT)
+    assert of.limit == Burden(of.options.max_load_s, max(64 * 2**20, 0.1 * weights))
+
+
+def test_the_mildest_plan_is_the_fastest_that_saves_something() -> None:
+    of = planner()
+    mildest = of.mildest()
+    assert mildest is not None and mildest.regions
+    assert mildest.budget_bytes < of.timeline.peak_bytes
+    below = [plan for plan in plans(of) if plan.budget_bytes <= mildest.budget_bytes]
+    assert below and all(mildest.predicted_slowdown <= plan.predicted_slowdown + 1e-9 for plan in below)
 
 
 def test_plans_are_the_same_every_time() -> None:

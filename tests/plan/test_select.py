@@ -12,6 +12,7 @@ import pytest
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.candidates import Candidate, Option, pareto
 from onnx_autochunk.plan.chunking import Chunking
+from onnx_autochunk.plan.plan import Burden
 from onnx_autochunk.plan.region import Region
 from onnx_autochunk.plan.select import Selection, Selector
 
@@ -27,8 +28,8 @@ def candidate(start: int, end: int, options: Sequence[Option], shift: int = 0) -
     return Candidate(region, shift, pareto(options))
 
 
-def option(peak: int, seconds: float, load: float = 0.0) -> Option:
-    return Option(Form.SCAN, Chunking(8, 2), peak, seconds, load)
+def option(peak: int, seconds: float, load: float = 0.0, resident: int = 0) -> Option:
+    return Option(Form.SCAN, Chunking(8, 2), peak, seconds, load, resident)
 
 
 @lru_cache
@@ -42,7 +43,7 @@ def puzzle(seed: int) -> Puzzle:
         start = draw.randrange(steps)
         end = draw.randrange(start, min(steps, start + 5))
         options = [
-            option(draw.randint(1, 15), draw.randint(-4, 30) / 8, draw.randint(0, 8) / 4)
+            option(draw.randint(1, 15), draw.randint(-4, 30) / 8, draw.randint(0, 8) / 4, draw.randint(0, 9))
             for _ in range(draw.randint(1, 4))
         ]
         found.append(candidate(start, end, options, shift=draw.randint(0, start)))
@@ -56,8 +57,11 @@ class Way:
     choices: tuple[tuple[Candidate, Option], ...]
     peak: int
 
-    def price(self, load_price: float) -> float:
-        return sum(o.extra_seconds + load_price * o.load_seconds for _, o in self.choices)
+    def price(self, load_price: float, resident_price: float = 0.0) -> float:
+        return sum(
+            o.extra_seconds + load_price * o.load_seconds + resident_price * o.resident_bytes
+            for _, o in self.choices
+        )
 
 
 def ways(given: Puzzle, step: int = 0) -> Iterator[Way]:
@@ -81,22 +85,25 @@ def check_sound(selection: Selection, given: Puzzle, budget: int) -> None:
     assert way.peak <= budget == selection.budget_bytes
     assert selection.extra_seconds == pytest.approx(way.price(0.0))
     assert selection.load_seconds == pytest.approx(sum(one.load_seconds for _, one in pairs))
+    assert selection.resident_bytes == sum(one.resident_bytes for _, one in pairs)
+    assert selection.burden == Burden(selection.load_seconds, selection.resident_bytes)
 
 
 @pytest.mark.parametrize("seeds", [range(start, start + 25) for start in range(0, 200, 25)], ids=str)
-@pytest.mark.parametrize("load_price", [0.0, 0.5])
-def test_the_cheapest_within_every_budget(seeds: range, load_price: float) -> None:
+@pytest.mark.parametrize("prices", [(0.0, 0.0), (0.5, 0.0), (0.0, 0.25), (0.5, 0.25)])
+def test_the_cheapest_within_every_budget(seeds: range, prices: tuple[float, float]) -> None:
     for given in map(puzzle, seeds):
-        selector = Selector(given.live, given.candidates, load_price)
+        selector = Selector(given.live, given.candidates, *prices)
         every = list(ways(given))
         assert selector.floor_bytes() == min(way.peak for way in every)
         for budget in range(22):
-            fitting = [way.price(load_price) for way in every if way.peak <= budget]
+            fitting = [way.price(*prices) for way in every if way.peak <= budget]
             selection = selector.select(budget)
             assert (selection is None) == (not fitting)
             if selection is not None:
                 check_sound(selection, given, budget)
-                price = selection.extra_seconds + load_price * selection.load_seconds
+                load, resident = selection.load_seconds, selection.resident_bytes
+                price = selection.extra_seconds + prices[0] * load + prices[1] * resident
                 assert price == pytest.approx(min(fitting))
 
 
@@ -142,19 +149,22 @@ def test_a_tie_is_left_unchunked() -> None:
     assert selection is not None and selection.choices == ()
 
 
-# Options as (peak, seconds, load), and those that are kept.
-FRONTS: dict[str, tuple[list[tuple[int, float, float]], list[tuple[int, float, float]]]] = {
+# Options as (peak, seconds, load, resident), and those that are kept.
+Listed = tuple[int, float, float] | tuple[int, float, float, int]
+FRONTS: dict[str, tuple[list[Listed], list[Listed]]] = {
     "one": ([(3, 1.0, 0.0)], [(3, 1.0, 0.0)]),
     "beaten in all": ([(4, 2.0, 1.0), (3, 1.0, 0.0)], [(3, 1.0, 0.0)]),
     "memory against time": ([(2, 5.0, 0.0), (4, 1.0, 0.0)], [(2, 5.0, 0.0), (4, 1.0, 0.0)]),
     "time against load": ([(3, 1.0, 2.0), (3, 2.0, 0.0)], [(3, 1.0, 2.0), (3, 2.0, 0.0)]),
+    "time against resident memory": (
+        [(3, 1.0, 0.0, 9), (3, 2.0, 0.0, 1)],
+        [(3, 1.0, 0.0, 9), (3, 2.0, 0.0, 1)],
+    ),
     "equal ones once": ([(3, 1.0, 0.0), (3, 1.0, 0.0)], [(3, 1.0, 0.0)]),
     "nothing": ([], []),
 }
 
 
 @pytest.mark.parametrize(("given", "kept"), FRONTS.values(), ids=FRONTS)
-def test_only_options_that_nothing_beats_are_kept(
-    given: list[tuple[int, float, float]], kept: list[tuple[int, float, float]]
-) -> None:
+def test_only_options_that_nothing_beats_are_kept(given: list[Listed], kept: list[Listed]) -> None:
     assert pareto([option(*each) for each in given]) == tuple(option(*each) for each in kept)
