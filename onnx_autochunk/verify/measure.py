@@ -12,8 +12,9 @@ import gc
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 from pathlib import Path
 from statistics import median
 
@@ -25,6 +26,10 @@ from .arrays import Array, load_arrays, save_arrays
 
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
+FEWEST_PAIRS = 7  # runs of each model that a time ratio rests on
+MOST_PAIRS = 31  # and where the side of a limit stays open
+LONGEST_S = 60.0  # after which no more pairs are started for it
+SIGNIFICANCE = 0.05  # of the sign test that settles the side
 RESET_PEAK = "5"  # what clear_refs takes to set VmHWM back to VmRSS. Source: proc_pid_clear_refs(5)
 
 
@@ -108,7 +113,8 @@ def measure_time(
     chunked: str | os.PathLike[str],
     inputs: Mapping[str, Array],
     *,
-    pairs: int = 7,
+    limit: float | None = None,
+    pairs: int = FEWEST_PAIRS,
     provider: str = "cpu",
     threads: int | None = None,
     timeout_s: float | None = None,
@@ -119,7 +125,9 @@ def measure_time(
         baseline: the ONNX file to compare with.
         chunked: the ONNX file to judge.
         inputs: arrays by input name.
-        pairs: number of pairs, at least 1.
+        limit: a ratio that something depends on: pairs go on until they tell on which side of it the median
+            lies, up to `MOST_PAIRS` or `LONGEST_S` seconds.
+        pairs: number of pairs, at least 1; with a limit the fewest.
         provider: "cpu" or "cuda".
         threads: threads within an operator; None or 0 leaves the number to ONNX Runtime.
         timeout_s: for everything together.
@@ -132,7 +140,8 @@ def measure_time(
         raise UsageError(f"pairs={pairs}: at least one pair of runs is needed to compare times")
     paths = [str(Path(path).absolute()) for path in (baseline, chunked)]
     with _saved(inputs) as folder:
-        request = {"paths": paths, "inputs": folder, "threads": threads, "provider": provider, "pairs": pairs}
+        request: Json = {"paths": paths, "inputs": folder, "threads": threads, "provider": provider}
+        request |= {"pairs": pairs, "limit": limit}
         answer = launch.call(_time_pairs, request, timeout_s=timeout_s)
     times = tuple((float(a), float(b)) for a, b in answer["pairs"])
     return TimeMeasurement(
@@ -226,7 +235,29 @@ def _time_pairs(request: Json) -> Json:
     )
     baseline()
     chunked()
-    return {"pairs": [_pair(baseline, chunked, swapped=index % 2 == 1) for index in range(request["pairs"])]}
+    pairs: list[tuple[float, float]] = []
+    end = time.perf_counter() + LONGEST_S
+    while len(pairs) < request["pairs"] or (
+        len(pairs) < MOST_PAIRS and time.perf_counter() < end and not is_settled(pairs, request["limit"])
+    ):
+        pairs.append(_pair(baseline, chunked, swapped=len(pairs) % 2 == 1))
+    return {"pairs": pairs}
+
+
+def is_settled(pairs: Sequence[tuple[float, float]], limit: float | None) -> bool:
+    """True when (baseline, chunked) seconds tell on which side of a limit the median ratio lies."""
+    if limit is None:
+        return True
+    above = sum(chunked > limit * baseline for baseline, chunked in pairs)
+    below = sum(chunked < limit * baseline for baseline, chunked in pairs)
+    return sign_test(above, below) < SIGNIFICANCE
+
+
+def sign_test(above: int, below: int) -> float:
+    """Two-sided probability of a split at least as uneven as this one if both sides were as likely."""
+    count = above + below
+    tail = sum(comb(count, k) for k in range(min(above, below) + 1))
+    return min(1.0, 2 * tail / (1 << count))
 
 
 def _pair(baseline: Callable[[], None], chunked: Callable[[], None], *, swapped: bool) -> tuple[float, float]:

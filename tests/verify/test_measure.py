@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from onnx_autochunk.errors import UsageError
+from onnx_autochunk.runtime import launch
 from onnx_autochunk.verify import measure
-from onnx_autochunk.verify.measure import measure_peak, measure_time
+from onnx_autochunk.verify.measure import MOST_PAIRS, is_settled, measure_peak, measure_time, sign_test
 from tests.runtime.small_models import save
 
 MIB = 2**20
@@ -76,6 +77,61 @@ def test_time_ratio(tmp_path: Path) -> None:
     assert result.ratio == sorted(result.ratios)[2]
     assert result.ratio > 3
     assert result.chunked_s > result.baseline_s > 0
+
+
+@linux
+@pytest.mark.parametrize(
+    ("limit", "settled", "pairs"),
+    [(None, False, 3), (1.0, True, 3), (1.0, False, MOST_PAIRS)],
+    ids=["nothing to settle", "settled", "open"],
+)
+def test_pairs_go_on_while_the_side_of_the_limit_is_open(
+    limit: float | None, settled: bool, pairs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _model(tmp_path, "light", "y = Neg(x)")
+    monkeypatch.setattr(launch, "call", lambda function, request, **_: function(request))
+    monkeypatch.setattr(measure, "is_settled", lambda _, at: at is None or settled)
+    assert len(measure_time(path, path, X, limit=limit, pairs=3, threads=1).pairs) == pairs
+
+
+def test_pairs_end_when_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _model(tmp_path, "light", "y = Neg(x)")
+    monkeypatch.setattr(launch, "call", lambda function, request, **_: function(request))
+    monkeypatch.setattr(measure, "is_settled", lambda *_: False)
+    monkeypatch.setattr(measure, "LONGEST_S", 0.0)
+    assert len(measure_time(path, path, X, limit=1.0, pairs=4, threads=1).pairs) == 4
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "probability"),
+    [
+        (0, 0, 1.0),
+        (1, 0, 1.0),
+        (5, 5, 1.0),
+        (7, 0, 2 / 128),
+        (0, 7, 2 / 128),
+        (6, 1, 16 / 128),
+        (8, 1, 20 / 512),
+        (21, 10, 0.0708),
+    ],
+)
+def test_sign_test(above: int, below: int, probability: float) -> None:
+    assert sign_test(above, below) == pytest.approx(probability, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "limit", "settled"),
+    [
+        ([1.0] * 7, 1.05, True),
+        ([1.1] * 7, 1.05, True),
+        ([1.0] * 6 + [1.1], 1.05, False),
+        ([1.0] * 8 + [1.1], 1.05, True),
+        ([1.05] * 31, 1.05, False),
+        ([1.0, 1.1], None, True),
+    ],
+)
+def test_when_a_ratio_is_settled(ratios: list[float], limit: float | None, settled: bool) -> None:
+    assert is_settled([(1.0, ratio) for ratio in ratios], limit) is settled
 
 
 def test_time_needs_a_pair(tmp_path: Path) -> None:
