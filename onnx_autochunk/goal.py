@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
-from .graph.load import Loaded
-from .plan.planner import Planner
-from .trial import Trial, fastest_within, smallest_within
+from .plan.plan import Burden
+from .report.text import mib
+from .trial import Trial, Trials
 
 SAFETY = 0.99  # share of the next goal that is aimed at after a miss
 SLACK = 0.03  # of the time ratio: closer than this to the limit is close enough
+FASTEST = 0.0  # a ratio that no plan is predicted to have
 GAIN = 0.97  # of the peak: less of a gain is not worth measuring another plan
+
+Ratios: TypeAlias = tuple[float, float]  # time over the original's of one plan: predicted, measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,43 +24,54 @@ class Goal:
     Attributes:
         budget_bytes: the measured peak to stay within; None when time decides.
         slowdown: the measured time ratio to stay within; None when a budget decides.
+        allowed: what the result may take to load and hold once loaded, as measured.
         aim: the limit by the planner's own prices; moves when a measurement misses.
+        limit: what the planner is told to allow; moves likewise.
+        kept: the slowest plan that kept the time ratio.
+        missed: the fastest plan that missed it; only faster ones are tried again.
     """
 
     budget_bytes: int | None
     slowdown: float | None
+    allowed: Burden
     aim: float
+    limit: Burden
+    kept: Ratios | None = None
+    missed: Ratios | None = None
 
     @classmethod
-    def budget(cls, budget_bytes: int) -> Goal:
+    def budget(cls, budget_bytes: int, allowed: Burden) -> Goal:
         """Least time within a budget."""
-        return cls(budget_bytes, None, budget_bytes)
+        return cls(budget_bytes, None, allowed, budget_bytes, allowed)
 
     @classmethod
-    def ratio(cls, slowdown: float) -> Goal:
+    def ratio(cls, slowdown: float, allowed: Burden) -> Goal:
         """Least memory within a time ratio."""
-        return cls(None, slowdown, slowdown)
+        return cls(None, slowdown, allowed, slowdown, allowed)
 
-    def plan(self, planner: Planner, loaded: Loaded) -> Trial | None:
-        """The best plan for what is aimed at; None when there is none."""
+    def plan(self, trials: Trials) -> Trial | None:
+        """The best plan for what is aimed at; None when there is none left."""
         if self.budget_bytes is not None:
-            return fastest_within(planner, loaded, int(self.aim))
-        return smallest_within(planner, loaded, self.aim)
+            return trials.fastest_within(int(self.aim), self.limit)
+        trial = trials.smallest_within(self.aim, self.limit)
+        if trial is not None and self.missed and trial.plan.predicted_slowdown >= self.missed[0]:
+            return None
+        return trial
 
     def met(self, trial: Trial) -> bool:
-        """True when the measurements keep the limit."""
-        return self._excess(trial) <= 0
+        """True when the measurements keep every limit."""
+        return self._overrun(trial) <= 0
 
     def reached(self, trial: Trial) -> bool:
-        """True when the limit is kept and planning closer to it would gain little."""
+        """True when the limits are kept and planning closer to them would gain little."""
         return self.met(trial) and (self.slowdown is None or self._excess(trial) > -SLACK)
 
     def better(self, best: Trial | None, trial: Trial) -> Trial:
-        """The trial that keeps the limit or comes closer; of two that keep it, the one that holds less."""
+        """The trial that keeps the limits or comes closer; of two that keep them, the one that holds less."""
         return trial if best is None or self._rank(trial) < self._rank(best) else best
 
     def worth_trying(self, best: Trial | None, trial: Trial) -> bool:
-        """True unless the best trial keeps the limit already and this one promises no less memory."""
+        """True unless the best trial keeps the limits already and this one promises no less memory."""
         return (
             best is None
             or not self.met(best)
@@ -64,23 +79,81 @@ class Goal:
         )
 
     def moved(self, trial: Trial) -> Goal:
-        """The goal with the aim moved by what the trial missed or left; a miss rules its plan out."""
+        """The goal with its aims moved by what the trial missed or left; a miss rules its plan out.
+
+        A second miss of the time ratio leaves the fastest plan to try, and then those between.
+        """
+        excess, goal = self._excess(trial), replace(self, limit=self._tightened(trial))
+        if goal.limit != self.limit and excess <= 0:
+            return goal
         if self.budget_bytes is not None:
-            assert trial.peak is not None
-            aim = self.aim * SAFETY * self.budget_bytes / trial.peak.activation_peak_bytes
-            return replace(self, aim=min(aim, trial.predicted_peak_bytes - 1))
-        excess = self._excess(trial)
+            aim = self.aim * SAFETY / (1 + excess)
+            return replace(goal, aim=min(aim, trial.predicted_peak_bytes - 1))
+        assert trial.time is not None
+        ratios = trial.plan.predicted_slowdown, trial.time.ratio
         if excess <= 0:
-            return replace(self, aim=self.aim - excess)
-        return replace(self, aim=min(self.aim, trial.plan.predicted_slowdown) - excess - (1 - SAFETY))
+            goal = replace(goal, kept=ratios)
+        elif self.missed and not self.kept:
+            return replace(goal, missed=ratios, aim=FASTEST)
+        else:
+            goal = replace(goal, missed=ratios)
+        return replace(goal, aim=goal._next_ratio(excess))
+
+    def burden_missed(self, trial: Trial) -> str | None:
+        """Which limit on loading a trial misses, in words; None when it keeps both."""
+        found, allowed = trial.burden, self.allowed
+        if found is None or found.within(allowed):
+            return None
+        return (
+            f"once loaded the result holds {mib(int(found.resident_bytes))} more than the original (at most "
+            f"{mib(int(allowed.resident_bytes))}), and takes {found.load_s:.1f} s more to load (at most "
+            f"{allowed.load_s:g} s)"
+        )
+
+    def _next_ratio(self, excess: float) -> float:
+        """A predicted ratio to aim at: between what was kept and missed, or further on by the miss."""
+        assert self.slowdown is not None
+        if self.missed is None:
+            return self.aim - excess
+        if self.kept is None:
+            return self.missed[0] - excess - (1 - SAFETY)
+        (low, kept), (high, missed) = self.kept, self.missed
+        return low + (self.slowdown - (1 - SAFETY) - kept) * (high - low) / (missed - kept)
+
+    def _tightened(self, trial: Trial) -> Burden:
+        """The planner's limits, lowered where what was measured exceeds what is allowed."""
+        found, plan, allowed = trial.burden, trial.plan.burden, self.allowed
+        if found is None or found.within(allowed):
+            return self.limit
+        load_s, resident_bytes = self.limit.load_s, self.limit.resident_bytes
+        if found.load_s > allowed.load_s:
+            load_s = min(load_s, plan.load_s) * SAFETY * allowed.load_s / found.load_s
+        if found.resident_bytes > allowed.resident_bytes:
+            share = allowed.resident_bytes / found.resident_bytes
+            resident_bytes = min(resident_bytes, plan.resident_bytes) * SAFETY * share
+        return Burden(load_s, resident_bytes)
 
     def _rank(self, trial: Trial) -> tuple[float, int]:
         measured = trial.peak.activation_peak_bytes if trial.peak is not None else trial.predicted_peak_bytes
-        return max(self._excess(trial), 0.0), measured
+        return max(self._overrun(trial), 0.0), measured
+
+    def _overrun(self, trial: Trial) -> float:
+        """By how much a trial misses the limit that it misses most; at most 0 if it keeps all of them."""
+        found, allowed = trial.burden, self.allowed
+        if found is None or found.within(allowed):
+            return self._excess(trial)
+        more_s, more_bytes = found.load_s - allowed.load_s, found.resident_bytes - allowed.resident_bytes
+        return max(
+            self._excess(trial), more_s / max(allowed.load_s, 1.0), more_bytes / allowed.resident_bytes
+        )
 
     def _excess(self, trial: Trial) -> float:
-        """By how much a measured trial misses the limit, in bytes or as a ratio; at most 0 if it keeps it."""
+        """By how much a trial misses the budget, as a share of it, or the ratio; at most 0 if it keeps it.
+
+        The time that was predicted counts until it is measured.
+        """
         if self.budget_bytes is not None:
-            return 0.0 if trial.peak is None else trial.peak.activation_peak_bytes - self.budget_bytes
+            return 0.0 if trial.peak is None else trial.peak.activation_peak_bytes / self.budget_bytes - 1
         assert self.slowdown is not None
-        return 0.0 if trial.time is None else trial.time.ratio - self.slowdown
+        ratio = trial.plan.predicted_slowdown if trial.time is None else trial.time.ratio
+        return ratio - self.slowdown

@@ -23,7 +23,7 @@ from .graph.load import Loaded, Source, load, write_out_einsums
 from .graph.save import copy, has_external, save, weights_bytes
 from .memory.lifetime import Timeline, simulate
 from .options import Options
-from .plan.plan import Plan, PlannedRegion
+from .plan.plan import Burden, Plan, PlannedRegion
 from .plan.planner import Planner, make_planner
 from .report.build import (
     budget_message,
@@ -34,13 +34,13 @@ from .report.build import (
 )
 from .report.progress import Advance, Progress, Silent
 from .report.record import Cost, Report, Status
-from .trial import Trial, carry_out
+from .report.text import mib
+from .trial import Trial, Trials
 from .verify.bench import Bench, open_bench
 
 logger = logging.getLogger(__package__)
 
-ATTEMPTS = 3  # plans that are measured before the closest one has to do
-PAIRS = 7  # runs of each model that a time ratio rests on
+ATTEMPTS = 4  # plans that are measured before the closest one has to do
 
 
 @dataclass(frozen=True)
@@ -149,18 +149,14 @@ def _reach(this: _Run, planner: Planner, loaded: Loaded, as_run: Timeline, bench
             baseline = bench.baseline
     before = describe_cost(as_run.peak_bytes, baseline, None)
     assert before.peak_bytes is not None
-    goal = _goal(this.options, before.peak_bytes)
-    trial, met = _closed_loop(this, goal, planner, loaded, bench)
+    goal = _goal(this.options, before.peak_bytes, planner.limit)
+    trials = Trials(planner, loaded)
+    trial, met = _closed_loop(this, goal, trials, bench)
     if not met and goal.budget_bytes is not None:
-        return _missed(this, planner, loaded, before, goal, trial, bench)
-    report = _report(this, planner, loaded, before, goal, trial)
+        return _missed(this, trials, before, goal, trial, bench)
+    report = _report(this, trials, before, goal, trial)
     if trial is None or not met:
-        why = (
-            "No plan stays within the time ratio."
-            if planner.candidates
-            else "Nothing in it is worth chunking."
-        )
-        return this.unchanged(_without_trial(report, before, why))
+        return this.unchanged(_without_trial(report, before, _why_not(goal, trial)))
     if not trial.plan.regions:
         why = (
             "The model fits the budget as it is." if goal.budget_bytes else "Nothing in it is worth chunking."
@@ -170,31 +166,39 @@ def _reach(this: _Run, planner: Planner, loaded: Loaded, as_run: Timeline, bench
     return Result(trial.model, trial.plan, replace(report, status=status), this.options)
 
 
-def _goal(options: Options, baseline_bytes: int) -> Goal:
+def _goal(options: Options, baseline_bytes: int, allowed: Burden) -> Goal:
     if options.budget is not None:
-        return Goal.budget(options.budget.limit_bytes(baseline_bytes))
+        return Goal.budget(options.budget.limit_bytes(baseline_bytes), allowed)
     assert options.slowdown_limit is not None, "without a budget there is a time ratio"
-    return Goal.ratio(options.slowdown_limit)
+    return Goal.ratio(options.slowdown_limit, allowed)
 
 
-def _closed_loop(
-    this: _Run, goal: Goal, planner: Planner, loaded: Loaded, bench: Bench
-) -> tuple[Trial | None, bool]:
+def _why_not(goal: Goal, trial: Trial | None) -> str:
+    if trial is None:
+        return "Nothing in it is worth chunking."
+    burden = goal.burden_missed(trial)
+    return (
+        "No plan stays within the time ratio." if burden is None else f"No plan keeps all limits: {burden}."
+    )
+
+
+def _closed_loop(this: _Run, goal: Goal, trials: Trials, bench: Bench) -> tuple[Trial | None, bool]:
     """Plan, measure, and plan again from what was measured; the best trial, and whether it meets the goal."""
     best: Trial | None = None
     tried: set[tuple[PlannedRegion, ...]] = set()
     for _ in range(ATTEMPTS):
         with this.stage("select"):
-            trial = goal.plan(planner, loaded)
+            trial = goal.plan(trials)
         if trial is None or trial.plan.regions in tried or not goal.worth_trying(best, trial):
             break
         tried.add(trial.plan.regions)
         if this.measures:
             trial = _try(this, bench, trial)
         if not this.measures or (not trial.plan.regions and goal.met(trial)):
-            return (trial, True) if best is None else (best, goal.met(best))
-        kept, best = best is not None and goal.met(best), goal.better(best, trial)
-        if goal.reached(trial) or (kept and not goal.met(trial)):
+            best = best or trial
+            return best, goal.met(best)
+        best = goal.better(best, trial)
+        if goal.reached(trial):
             break
         goal = goal.moved(trial)
         logger.info("planning again for %s", goal)
@@ -204,21 +208,26 @@ def _closed_loop(
 def _try(this: _Run, bench: Bench, trial: Trial) -> Trial:
     """Write a trial's model, compare its outputs, measure its memory and time; known when nothing is cut."""
     if not trial.plan.regions:
-        return replace(trial, peak=bench.baseline)
+        return replace(trial, peak=bench.baseline, baseline=bench.baseline)
     with this.stage("emit"):
         path = bench.write(trial.model)
     with this.stage("verify"):
         comparison = bench.verify(path)
     with this.stage("measure"):
-        peak, elapsed = bench.measure(path), bench.time(path, PAIRS)
-    logger.info("peak %d bytes, time ratio %.3f", peak.activation_peak_bytes, elapsed.ratio)
-    return replace(trial, peak=peak, time=elapsed, comparison=comparison)
+        peak, elapsed = bench.measure(path), bench.time(path)
+    logger.info(
+        "peak %d bytes, resident %d bytes, time ratio %.3f over %d pairs",
+        peak.activation_peak_bytes,
+        peak.resident_bytes,
+        elapsed.ratio,
+        len(elapsed.pairs),
+    )
+    return replace(trial, peak=peak, time=elapsed, comparison=comparison, baseline=bench.baseline)
 
 
-def _report(
-    this: _Run, planner: Planner, loaded: Loaded, before: Cost, goal: Goal, trial: Trial | None
-) -> Report:
+def _report(this: _Run, trials: Trials, before: Cost, goal: Goal, trial: Trial | None) -> Report:
     """What was found, whatever came of it."""
+    planner, loaded = trials.planner, trials.loaded
     report = Report(
         Status.CHUNKED,
         baseline=before,
@@ -260,19 +269,27 @@ def _without_trial(report: Report, before: Cost, why: str) -> Report:
 
 
 def _missed(
-    this: _Run, planner: Planner, loaded: Loaded, before: Cost, goal: Goal, trial: Trial | None, bench: Bench
+    this: _Run, trials: Trials, before: Cost, goal: Goal, trial: Trial | None, bench: Bench
 ) -> Result:
     """No plan meets the budget: say the floor, or give the best plan when that was asked for."""
-    lowest = planner.within(planner.floor_bytes)
-    least = None if lowest is None else carry_out(lowest, loaded, this.options.provider)
-    assert goal.budget_bytes is not None
-    measured = trial.peak.activation_peak_bytes if trial is not None and trial.peak is not None else None
-    message = budget_message(goal.budget_bytes, None if least is None else least.timeline, measured)
+    lowest = trials.planner.within(trials.planner.floor_bytes)
+    least = None if lowest is None else trials.carry_out(lowest)
+    message = _miss(goal, trial, least)
     best = trial or least
     if not this.options.best_effort or best is None:
         raise BudgetError(message)
     if this.measures and best is least:
         best = _try(this, bench, best)
-    report = _report(this, planner, loaded, before, goal, best)
+    report = _report(this, trials, before, goal, best)
     report = replace(report, status=Status.MISSED, message=message, budget_met=False)
     return Result(best.model, best.plan, report, this.options)
+
+
+def _miss(goal: Goal, trial: Trial | None, least: Trial | None) -> str:
+    """Why the budget was missed: by the peak, or because what keeps it takes too much to load."""
+    assert goal.budget_bytes is not None
+    measured = trial.peak.activation_peak_bytes if trial is not None and trial.peak is not None else None
+    burden = None if trial is None else goal.burden_missed(trial)
+    if burden is not None and measured is not None and measured <= goal.budget_bytes:
+        return f"the budget of {mib(goal.budget_bytes)} can be met, but {burden}. Give a larger budget"
+    return budget_message(goal.budget_bytes, None if least is None else least.timeline, measured)

@@ -6,7 +6,6 @@ couples the regions, so a plan counts only by the simulation of the whole model 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
@@ -14,19 +13,23 @@ import onnx_ir as ir
 from .emit.weave import weave
 from .graph.load import Loaded, derive
 from .memory.lifetime import Timeline, simulate
-from .plan.plan import Frames, Plan
+from .plan.plan import Burden, Frames, Plan, PlannedRegion
 from .plan.planner import Planner
 from .verify.compare import Comparison
 from .verify.measure import PeakMeasurement, TimeMeasurement
 
 # Budgets that are tried, as shares of the one asked for, and of the least one.
 TIGHTENING = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
-LOOSENING = (1.0, 1.03, 1.07, 1.12, 1.2, 1.3, 1.5)
+LOOSENING = (1.03, 1.07, 1.12, 1.2, 1.3, 1.5)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A plan, the model it gives, and its memory on paper; measurements are None until they are made."""
+    """A plan, the model it gives, and its memory on paper; measurements are None until they are made.
+
+    Attributes:
+        baseline: memory of the original.
+    """
 
     plan: Plan
     model: ir.Model
@@ -34,45 +37,86 @@ class Trial:
     peak: PeakMeasurement | None = None
     time: TimeMeasurement | None = None
     comparison: Comparison | None = None
+    baseline: PeakMeasurement | None = None
 
     @property
     def predicted_peak_bytes(self) -> int:
         """Peak of the model as emitted."""
         return self.timeline.peak_bytes
 
-
-def carry_out(plan: Plan, loaded: Loaded, provider: str) -> Trial:
-    """Emit a plan in every way of framing it, run each on paper, and keep the one that holds least."""
-    trials = [_emitted(replace(plan, frames=frames), loaded, provider) for frames in Frames]
-    return min(trials, key=lambda trial: trial.predicted_peak_bytes)
-
-
-def _emitted(plan: Plan, loaded: Loaded, provider: str) -> Trial:
-    model = weave(loaded, plan)
-    return Trial(plan, model, simulate(derive(model).graph, provider=provider))
+    @property
+    def burden(self) -> Burden | None:
+        """What was measured on top of the original, besides running time."""
+        if self.peak is None or self.baseline is None:
+            return None
+        return Burden(
+            self.peak.load_s - self.baseline.load_s, self.peak.resident_bytes - self.baseline.resident_bytes
+        )
 
 
-def fastest_within(planner: Planner, loaded: Loaded, budget_bytes: int) -> Trial | None:
-    """The fastest plan that, as emitted, stays within the budget; None when none of those tried does."""
-    plans = (planner.within(int(budget_bytes * share)) for share in TIGHTENING)
-    for trial in _carried_out(plans, planner, loaded):
-        if trial.predicted_peak_bytes <= budget_bytes:
-            return trial
-    return None
+class Trials:
+    """Carries out plans for one model, each only once however often it is asked for.
 
+    Attributes:
+        planner: where plans come from.
+        loaded: the model that they are for.
+    """
 
-def smallest_within(planner: Planner, loaded: Loaded, slowdown: float) -> Trial | None:
-    """Of the plans within a predicted time ratio the one with the least peak as emitted."""
-    least = planner.least(slowdown)
-    if least is None:
+    def __init__(self, planner: Planner, loaded: Loaded) -> None:
+        self.planner = planner
+        self.loaded = loaded
+        self._known: dict[tuple[PlannedRegion, ...], Trial] = {}
+
+    def carry_out(self, plan: Plan) -> Trial:
+        """Emit a plan in every way of framing it, run each on paper, and keep the one that holds least."""
+        if plan.regions not in self._known:
+            every = [self._emitted(replace(plan, frames=frames)) for frames in Frames]
+            self._known[plan.regions] = min(every, key=lambda trial: trial.predicted_peak_bytes)
+        return self._known[plan.regions]
+
+    def _emitted(self, plan: Plan) -> Trial:
+        model = weave(self.loaded, plan)
+        provider = self.planner.options.provider
+        return Trial(plan, model, simulate(derive(model).graph, provider=provider))
+
+    def fastest_within(self, budget_bytes: int, limit: Burden | None = None) -> Trial | None:
+        """The fastest plan that, as emitted, stays within the budget; None when none of those tried does.
+
+        Args:
+            budget_bytes: most bytes at any time.
+            limit: on loading time and resident memory; by default the planner's own.
+        """
+        tried: set[tuple[PlannedRegion, ...]] = set()
+        for share in TIGHTENING:
+            plan = self.planner.within(int(budget_bytes * share), limit)
+            if plan is None or plan.regions in tried:
+                continue
+            tried.add(plan.regions)
+            trial = self.carry_out(plan)
+            if trial.predicted_peak_bytes <= budget_bytes:
+                return trial
         return None
-    more = (planner.within(int(least.budget_bytes * share)) for share in LOOSENING[1:])
-    return min(_carried_out((least, *more), planner, loaded), key=lambda trial: trial.predicted_peak_bytes)
 
+    def smallest_within(self, slowdown: float, limit: Burden | None = None) -> Trial | None:
+        """Of the plans within a predicted time ratio the one with the least peak as emitted.
 
-def _carried_out(plans: Iterable[Plan | None], planner: Planner, loaded: Loaded) -> Iterable[Trial]:
-    seen = set()
-    for plan in plans:
-        if plan is not None and plan.regions not in seen:
-            seen.add(plan.regions)
-            yield carry_out(plan, loaded, planner.options.provider)
+        If none of them changes anything, the fastest of those that are worth their trouble.
+
+        Args:
+            slowdown: most time of the result over the original's, by the cost model.
+            limit: as above.
+        """
+        first = self.planner.least(slowdown, limit)
+        if first is None or not first.regions:
+            first = self.planner.mildest(limit) or first
+        if first is None:
+            return None
+        best, slowest = self.carry_out(first), max(slowdown, first.predicted_slowdown)
+        for share in LOOSENING:
+            budget_bytes = int(first.budget_bytes * share)
+            if budget_bytes >= best.predicted_peak_bytes:
+                break  # as emitted, a plan holds more than its budget
+            plan = self.planner.within(budget_bytes, limit)
+            if plan is not None and plan.predicted_slowdown <= slowest:
+                best = min(best, self.carry_out(plan), key=lambda trial: trial.predicted_peak_bytes)
+        return best

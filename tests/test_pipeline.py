@@ -19,11 +19,11 @@ from onnx_autochunk.goal import SAFETY, SLACK, Goal
 from onnx_autochunk.graph.load import Loaded, derive, load
 from onnx_autochunk.memory.lifetime import Timeline, simulate
 from onnx_autochunk.options import Budget, Form, Options
-from onnx_autochunk.plan.plan import Frames, Plan
+from onnx_autochunk.plan.plan import Burden, Frames, Plan
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.report.progress import Advance, Silent
 from onnx_autochunk.report.record import Status
-from onnx_autochunk.trial import Trial, carry_out, fastest_within, smallest_within
+from onnx_autochunk.trial import Trial, Trials
 from onnx_autochunk.verify.compare import Comparison
 from onnx_autochunk.verify.measure import PeakMeasurement, TimeMeasurement
 from tests.plan.graphs import transformer
@@ -37,6 +37,8 @@ class Bench:
 
     peak: Measure = lambda _, predicted: predicted
     ratio: Measure = lambda *_: 1.0
+    resident: Measure = lambda *_: 0.0  # bytes
+    load: Measure = lambda *_: 0.0  # seconds
     comparison: Comparison = field(default_factory=Comparison)
     original: ir.Model | None = None
     files: list[Path | None] = field(default_factory=list)
@@ -53,7 +55,7 @@ class Bench:
     @property
     def baseline(self) -> PeakMeasurement:
         assert self.original is not None
-        return PeakMeasurement(int(self.peak(0, _predicted(self.original))), 0, 0.0)
+        return self._memory(0, _predicted(self.original))
 
     def write(self, model: ir.Model) -> Path:
         self.attempts.append(_predicted(model))
@@ -68,10 +70,13 @@ class Bench:
 
     def measure(self, path: Path) -> PeakMeasurement:
         assert path == Path("chunked.onnx")
-        return PeakMeasurement(int(self.peak(len(self.attempts), self.attempts[-1])), 0, 0.0)
+        return self._memory(len(self.attempts), self.attempts[-1])
 
-    def time(self, path: Path, pairs: int) -> TimeMeasurement:
-        assert path == Path("chunked.onnx") and pairs > 0
+    def _memory(self, *at: int) -> PeakMeasurement:
+        return PeakMeasurement(int(self.peak(*at)), int(self.resident(*at)), self.load(*at))
+
+    def time(self, path: Path) -> TimeMeasurement:
+        assert path == Path("chunked.onnx")
         ratio = self.ratio(len(self.attempts), self.attempts[-1])
         return TimeMeasurement(ratio, 1.0, ratio, ((1.0, ratio),))
 
@@ -93,6 +98,11 @@ def loaded(model: onnx.ModelProto) -> Loaded:
 @pytest.fixture(scope="module")
 def planner(loaded: Loaded) -> Planner:
     return _planner(loaded, Options())
+
+
+@pytest.fixture
+def trials(planner: Planner, loaded: Loaded) -> Trials:
+    return Trials(planner, loaded)
 
 
 def _planner(loaded: Loaded, options: Options) -> Planner:
@@ -187,14 +197,78 @@ def test_a_plan_that_is_slower_than_predicted_gives_way(bench: Bench, model: onn
     assert len(bench.attempts) == 2 and bench.attempts[0] < bench.attempts[1]
 
 
-def test_nothing_is_changed_when_every_plan_is_too_slow(bench: Bench, model: onnx.ModelProto) -> None:
-    bench.ratio = lambda *_: 9.0
+@pytest.mark.parametrize("excess", [0.05, 0.3, 1.0, 5.0])
+def test_a_miss_by_any_amount_leads_to_a_milder_plan(
+    excess: float, bench: Bench, model: onnx.ModelProto
+) -> None:
+    """What is measured falls with the memory that a plan leaves, and only mild plans keep the limit."""
+    mild = 0.4 * _predicted(load(model).model)
+    bench.ratio = lambda _, predicted: 3.0 + excess * (1 - predicted / mild)
     result = pipeline.run(model, Options(max_slowdown=3.0))
-    assert bench.attempts
+    assert result.report.status is Status.CHUNKED
+    assert result.report.slowdown_measured is not None and result.report.slowdown_measured <= 3.0
+    assert 2 <= len(bench.attempts) <= pipeline.ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    "ratios",
+    [(7.0, 2.5, 2.99), (3.2, 3.1, 2.5, 2.99), (7.0, 2.5, 3.1, 2.99)],
+)
+def test_plans_between_those_that_missed_and_those_that_kept_are_tried(
+    ratios: tuple[float, ...], bench: Bench, model: onnx.ModelProto
+) -> None:
+    bench.ratio = lambda attempt, _: ratios[attempt - 1]
+    report = pipeline.run(model, Options(max_slowdown=3.0)).report
+    assert (report.status, report.slowdown_measured) == (Status.CHUNKED, 2.99)
+    measured = dict(zip(ratios, bench.attempts, strict=True))
+    slow = max(peak for ratio, peak in measured.items() if ratio > 3)
+    assert slow < measured[2.99] < measured[2.5]
+
+
+@pytest.mark.parametrize("ratio", [9.0, 3.001])
+def test_nothing_is_changed_when_the_fastest_plan_is_too_slow(
+    ratio: float, bench: Bench, model: onnx.ModelProto, trials: Trials
+) -> None:
+    bench.ratio = lambda *_: ratio
+    result = pipeline.run(model, Options(max_slowdown=3.0))
+    mildest = trials.smallest_within(0.0)
+    assert mildest is not None and bench.attempts[-1] == mildest.predicted_peak_bytes
+    assert 1 < len(bench.attempts) <= pipeline.ATTEMPTS
     assert result.report.status is Status.UNCHANGED
     assert result.report.message == "No plan stays within the time ratio."
     assert result.plan is None and METADATA not in result.model.metadata_props
     assert result.report.chunked.measured_peak_bytes is None and result.report.regions == ()
+
+
+def test_without_measurements_the_predicted_ratio_counts(bench: Bench, model: onnx.ModelProto) -> None:
+    bench.peak = bench.ratio = _never
+    report = pipeline.run(model, Options(max_slowdown=0.11, no_verify=True)).report
+    assert (report.status, report.message) == (Status.UNCHANGED, "No plan stays within the time ratio.")
+
+
+MORE = {"resident": 65 * 2**20, "load": 5.1}
+
+
+@pytest.mark.parametrize("which", MORE)
+def test_a_result_that_takes_too_much_to_load_is_planned_again(
+    which: str, bench: Bench, model: onnx.ModelProto
+) -> None:
+    setattr(bench, which, lambda attempt, _: MORE[which] if attempt == 1 else 0.0)
+    result = pipeline.run(model, Options(max_slowdown=3.0, form=Form.UNROLL))
+    assert result.report.status is Status.CHUNKED and len(bench.attempts) >= 2
+    assert (result.report.chunked.resident_bytes, result.report.chunked.load_s) == (0, 0.0)
+
+
+def test_nothing_is_delivered_that_takes_too_much_to_load(bench: Bench, model: onnx.ModelProto) -> None:
+    bench.resident = lambda attempt, _: 65 * 2**20 if attempt else 0
+    report = pipeline.run(model, Options(max_slowdown=3.0)).report
+    assert report.status is Status.UNCHANGED
+    assert report.message == (
+        "No plan keeps all limits: once loaded the result holds 65.0 MiB more than the original (at most "
+        "64.0 MiB), and takes 0.0 s more to load (at most 5 s)."
+    )
+    with pytest.raises(BudgetError, match=r"can be met, but once loaded the result holds 65.0 MiB more"):
+        pipeline.run(model, HALF)
 
 
 SMALL = onnx.parser.parse_model(
@@ -271,7 +345,7 @@ def test_every_stage_is_shown(bench: Bench, model: onnx.ModelProto) -> None:
 def test_of_all_ways_of_framing_the_one_that_holds_least_is_kept(planner: Planner, loaded: Loaded) -> None:
     plan = planner.within(planner.timeline.peak_bytes // 3)
     assert plan is not None
-    found = carry_out(plan, loaded, "cpu")
+    found = Trials(planner, loaded).carry_out(plan)
     peaks = [_predicted(carried) for carried in _all_frames(plan, loaded)]
     assert found.predicted_peak_bytes == min(peaks) == _predicted(found.model)
 
@@ -283,34 +357,55 @@ def _all_frames(plan: Plan, loaded: Loaded) -> list[ir.Model]:
 
 
 @pytest.mark.parametrize("share", [0.2, 0.4, 0.8, 1.0])
-def test_the_fastest_plan_keeps_the_budget_as_emitted(share: float, planner: Planner, loaded: Loaded) -> None:
-    budget = int(share * planner.timeline.peak_bytes)
-    found = fastest_within(planner, loaded, budget)
+def test_the_fastest_plan_keeps_the_budget_as_emitted(share: float, trials: Trials) -> None:
+    budget = int(share * trials.planner.timeline.peak_bytes)
+    found = trials.fastest_within(budget)
     assert found is not None and found.predicted_peak_bytes <= budget
     assert _predicted(found.model) == found.predicted_peak_bytes
 
 
-def test_no_plan_is_within_nothing(planner: Planner, loaded: Loaded) -> None:
-    assert fastest_within(planner, loaded, 1000) is None
-    assert smallest_within(planner, loaded, 0.01) is None
+def test_no_plan_is_within_nothing(trials: Trials) -> None:
+    assert trials.fastest_within(1000) is None
 
 
-def test_more_time_never_costs_memory(planner: Planner, loaded: Loaded) -> None:
-    found = [smallest_within(planner, loaded, slowdown) for slowdown in (1.0, 1.1, 1.5, 4.0)]
+def test_where_no_plan_is_fast_enough_the_fastest_worth_it_is_tried(trials: Trials) -> None:
+    found, mildest = trials.smallest_within(0.01), trials.planner.mildest()
+    assert found is not None and mildest is not None
+    assert found.plan.predicted_slowdown == mildest.predicted_slowdown
+
+
+def test_a_plan_is_carried_out_once(trials: Trials) -> None:
+    once = trials.smallest_within(1.5)
+    assert once is not None and trials.smallest_within(1.5) is once
+    assert trials.carry_out(once.plan) is once
+
+
+def test_more_time_never_costs_memory(trials: Trials) -> None:
+    found = [trials.smallest_within(slowdown) for slowdown in (1.0, 1.1, 1.5, 4.0)]
     peaks = [trial.predicted_peak_bytes for trial in found if trial is not None]
     assert len(peaks) >= 3
-    assert peaks[-1] <= peaks[0] and peaks[-1] < planner.timeline.peak_bytes // 2
+    assert peaks[-1] <= peaks[0] and peaks[-1] < trials.planner.timeline.peak_bytes // 2
 
 
-def _trial(peak: int, ratio: float, *, predicted: int = 100, slowdown: float = 1.0) -> Trial:
-    plan = Plan((), 0, slowdown, 0.0)
+def _trial(
+    peak: int,
+    ratio: float,
+    *,
+    predicted: int = 100,
+    slowdown: float = 1.0,
+    more: tuple[float, int] = (0.0, 0),
+) -> Trial:
+    """Something measured; `more` are seconds to load and bytes resident on top of the original's."""
+    plan = Plan((), 0, slowdown, 4.0, resident_bytes=40)
     timeline = Timeline((), (), predicted, 0, ())
-    measured = PeakMeasurement(peak, 0, 0.0)
+    baseline, measured = PeakMeasurement(900, 500, 1.0), PeakMeasurement(peak, 500 + more[1], 1.0 + more[0])
     timed = TimeMeasurement(ratio, 1.0, ratio, ((1.0, ratio),))
-    return Trial(plan, ir.Model(ir.Graph([], [], nodes=[]), ir_version=10), timeline, measured, timed)
+    model = ir.Model(ir.Graph([], [], nodes=[]), ir_version=10)
+    return Trial(plan, model, timeline, measured, timed, baseline=baseline)
 
 
-BUDGET, RATIO = Goal.budget(100), Goal.ratio(1.05)
+ALLOWED = Burden(5.0, 64)
+BUDGET, RATIO = Goal.budget(100, ALLOWED), Goal.ratio(1.05, ALLOWED)
 
 
 @pytest.mark.parametrize(
@@ -322,6 +417,9 @@ BUDGET, RATIO = Goal.budget(100), Goal.ratio(1.05)
         (RATIO, _trial(900, 1.05), True, True),
         (RATIO, _trial(900, 1.06), False, False),
         (RATIO, _trial(900, 1.05 - 2 * SLACK), True, False),
+        (RATIO, _trial(900, 1.05, more=(5.0, 64)), True, True),
+        (RATIO, _trial(900, 1.05, more=(5.1, 0)), False, False),
+        (BUDGET, _trial(100, 1.0, more=(0.0, 65)), False, False),
     ],
 )
 def test_goals_go_by_what_is_measured(goal: Goal, trial: Trial, met: bool, reached: bool) -> None:
@@ -331,6 +429,8 @@ def test_goals_go_by_what_is_measured(goal: Goal, trial: Trial, met: bool, reach
 @pytest.mark.parametrize(
     ("goal", "best", "trial", "better"),
     [
+        (BUDGET, _trial(90, 1.0, more=(0.0, 80)), _trial(95, 1.0), True),
+        (RATIO, _trial(90, 1.0, more=(9.0, 0)), _trial(95, 1.04), True),
         (BUDGET, None, _trial(900, 1.0), True),
         (BUDGET, _trial(120, 1.0), _trial(110, 9.0), True),
         (BUDGET, _trial(90, 1.0), _trial(110, 0.1), False),
@@ -353,9 +453,39 @@ def test_the_better_trial_keeps_the_limit_or_comes_closer(
         (RATIO, _trial(9, 1.15, slowdown=1.05), 0.95 - (1 - SAFETY)),
         (RATIO, _trial(9, 1.15, slowdown=0.8), 0.7 - (1 - SAFETY)),
         (RATIO, _trial(9, 0.9, slowdown=0.8), 1.2),  # there is time left: take it
+        (replace(RATIO, kept=(0.8, 0.94)), _trial(9, 1.14, slowdown=0.9), 0.85),  # half way
+        (replace(RATIO, missed=(0.9, 1.14)), _trial(9, 0.94, slowdown=0.8), 0.85),
+        (replace(RATIO, missed=(1.0, 1.2)), _trial(9, 1.1, slowdown=0.9), 0.0),  # the fastest plan
+        (RATIO, _trial(9, 0.9, more=(0.0, 80)), 1.05),  # first of all the other limits
     ],
 )
 def test_the_aim_moves_by_what_was_missed(goal: Goal, trial: Trial, aim: float) -> None:
     moved = goal.moved(trial)
     assert moved.aim == pytest.approx(aim)
     assert (moved.budget_bytes, moved.slowdown) == (goal.budget_bytes, goal.slowdown)
+
+
+@pytest.mark.parametrize(
+    ("trial", "limit"),
+    [
+        (_trial(90, 1.0), ALLOWED),
+        (_trial(90, 1.0, more=(8.0, 0)), Burden(4.0 * SAFETY * 5 / 8, 64)),
+        (_trial(90, 1.0, more=(0.0, 128)), Burden(5.0, 40 * SAFETY / 2)),
+        (_trial(90, 1.0, more=(10.0, 80)), Burden(2.0 * SAFETY, 32 * SAFETY)),
+    ],
+)
+def test_limits_on_loading_are_tightened_by_what_was_missed(trial: Trial, limit: Burden) -> None:
+    moved = BUDGET.moved(trial)
+    assert moved.limit.load_s == pytest.approx(limit.load_s)
+    assert moved.limit.resident_bytes == pytest.approx(limit.resident_bytes)
+    assert moved.allowed == ALLOWED
+
+
+def test_only_faster_plans_follow_one_that_was_too_slow(trials: Trials) -> None:
+    missed = trials.planner.mildest()
+    assert missed is not None
+    ratio = Goal.ratio(1.05, trials.planner.limit)
+    goal = replace(ratio, missed=(missed.predicted_slowdown, 2.0))
+    assert goal.plan(trials) is None
+    faster = replace(ratio, missed=(missed.predicted_slowdown + 0.01, 2.0)).plan(trials)
+    assert faster is not None and faster.plan.predicted_slowdown == missed.predicted_slowdown

@@ -84,14 +84,14 @@ class Bench:
         """Memory of a rewritten model."""
         return measure_peak(path, self.inputs[0], threads=self.options.threads)
 
-    def time(self, path: Path, pairs: int) -> TimeMeasurement:
-        """Time of a rewritten model against the original."""
+    def time(self, path: Path) -> TimeMeasurement:
+        """Time of a rewritten model against the original, settled where a time ratio decides."""
         options = self.options
         return measure_time(
             self.original,
             path,
             self.inputs[0],
-            pairs=pairs,
+            limit=options.slowdown_limit,
             provider=options.provider,
             threads=options.threads,
         )

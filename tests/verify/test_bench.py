@@ -9,8 +9,10 @@ import onnx_ir as ir
 import pytest
 
 from onnx_autochunk.errors import UsageError, VerificationError
-from onnx_autochunk.options import Options
+from onnx_autochunk.options import Budget, Options
+from onnx_autochunk.verify import bench
 from onnx_autochunk.verify.bench import Bench, open_bench
+from onnx_autochunk.verify.measure import FEWEST_PAIRS, MOST_PAIRS, TimeMeasurement
 from tests.runtime.small_models import save
 
 HEAD = "g (float[1024, 256] x) => (float[1024, 256] y)"
@@ -29,13 +31,32 @@ def test_models_are_verified_measured_and_timed_against_the_original(tmp_path: P
     with open_bench(original, _model(tmp_path, DOUBLED), ONE_THREAD) as bench:
         assert bench.original == original
         path = bench.write(_model(tmp_path, ANOTHER))
-        found, peak, elapsed = bench.verify(path), bench.measure(path), bench.time(path, 3)
+        found, peak, elapsed = bench.verify(path), bench.measure(path), bench.time(path)
         assert found.passed and found.max_abs == 0
         assert peak.activation_peak_bytes >= 0.9 * 1024 * 256 * 4
         assert bench.baseline.activation_peak_bytes >= 0.9 * 1024 * 256 * 4
         assert bench.baseline is bench.baseline  # measured once
-        assert len(elapsed.pairs) == 3 and elapsed.ratio > 0
+        assert FEWEST_PAIRS <= len(elapsed.pairs) <= MOST_PAIRS and elapsed.ratio > 0
     assert not path.exists() and original.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "limit"),
+    [(Options(), 1.05), (Options(max_slowdown=1.2), 1.2), (Options(budget=Budget(share=0.5)), None)],
+)
+def test_time_is_settled_where_it_decides(
+    options: Options, limit: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {}
+
+    def measured(*_: object, **keywords: object) -> TimeMeasurement:
+        asked.update(keywords)
+        return TimeMeasurement(1.0, 1.0, 1.0, ((1.0, 1.0),))
+
+    monkeypatch.setattr(bench, "measure_time", measured)
+    with open_bench(save(tmp_path, "original", DOUBLED), _model(tmp_path, DOUBLED), options) as opened:
+        opened.time(opened.original)
+    assert asked["limit"] == limit
 
 
 def test_a_model_that_computes_something_else_is_refused(tmp_path: Path) -> None:
