@@ -34,7 +34,13 @@ from rich.table import Table
 from onnx_autochunk.runtime.library import onnxruntime
 from onnx_autochunk.verify.arrays import Array
 from onnx_autochunk.verify.inputs import random_inputs, read_specs
-from onnx_autochunk.verify.measure import PeakMeasurement, TimeMeasurement, measure_peak, measure_time
+from onnx_autochunk.verify.measure import (
+    FEWEST_PAIRS,
+    PeakMeasurement,
+    TimeMeasurement,
+    measure_peak,
+    measure_time,
+)
 
 ROOT = Path(__file__).parents[1]
 MIB = 2**20
@@ -147,9 +153,10 @@ class Subject:
         """Memory of the model or of a result."""
         return measure_peak(path, self.inputs, threads=self.threads, default_session=False)
 
-    def time(self, baseline: Path, path: Path) -> TimeMeasurement:
-        """Time of one file against another."""
-        return measure_time(baseline, path, self.inputs, threads=self.threads, pairs=self.pairs)
+    def time(self, baseline: Path, path: Path, limit: float) -> TimeMeasurement:
+        """Time of one file against another, over so many pairs that they tell whether it keeps the limit."""
+        threads, pairs = self.threads, self.pairs
+        return measure_time(baseline, path, self.inputs, limit=limit, threads=threads, pairs=pairs)
 
 
 def bench_model(subject: Subject) -> Iterator[Row]:
@@ -162,7 +169,7 @@ def bench_model(subject: Subject) -> Iterator[Row]:
         return
     search = autochunk(subject.path, subject.beside("unverified"), "--no-verify")
     before, after = subject.peak(subject.path), subject.peak(out)
-    elapsed = subject.time(subject.path, out)
+    elapsed = subject.time(subject.path, out, LIMITS[subject.name][1])
     checks = _checks(subject.name, before, after, elapsed, search)
     yield Row(subject.name, _facts(before, elapsed, answer), checks, answer.report)
 
@@ -173,6 +180,7 @@ def _facts(before: PeakMeasurement, elapsed: TimeMeasurement, answer: Answer) ->
         "original MiB": f"{before.activation_peak_bytes / MIB:,.1f}",
         "resident MiB, before": f"{before.resident_bytes / MIB:,.1f}",
         "run s": f"{elapsed.baseline_s:.2f} -> {elapsed.chunked_s:.2f}",
+        "pairs": str(len(elapsed.pairs)),
         "max abs / rel difference": " / ".join(_scientific(verify[key]) for key in ("max_abs", "max_rel")),
         "regions": str(len(answer.report["regions"])),
         "all s": f"{answer.wall_s:.0f}",
@@ -227,9 +235,12 @@ def _budget_row(subject: Subject, budget: str, least: Path, original_bytes: int)
         return Row(name, {}, tuple(checks))
     limit = original_bytes * float(budget.rstrip("%")) / 100 * OVER_BUDGET
     checks.append(at_most("peak MiB", subject.peak(out).activation_peak_bytes / MIB, limit / MIB))
+    facts = {"regions": str(len(answer.report["regions"]))}
     if least.exists():
-        checks.append(at_most("time, of least memory's", subject.time(least, out).ratio, SAME_TIME, "{:.3f}"))
-    return Row(name, {"regions": str(len(answer.report["regions"]))}, tuple(checks), answer.report)
+        elapsed = subject.time(least, out, SAME_TIME)
+        facts["pairs"] = str(len(elapsed.pairs))
+        checks.append(at_most("time, of least memory's", elapsed.ratio, SAME_TIME, "{:.3f}"))
+    return Row(name, facts, tuple(checks), answer.report)
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -252,7 +263,7 @@ def setting(threads: int, pairs: int) -> dict[str, str | int | None]:
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
         "threads": threads,
-        "pairs of runs": pairs,
+        "fewest pairs of runs": pairs,
     }
 
 
@@ -280,7 +291,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option(
     "--export", "arguments", metavar="NAME=OPTIONS", multiple=True, help="How to export a model. Repeatable."
 )
-@click.option("--pairs", default=7, help="Pairs of runs that a time ratio is the median of.")
+@click.option(
+    "--pairs", default=FEWEST_PAIRS, help="Fewest pairs of runs that a time ratio is the median of."
+)
 @click.option("--threads", default=2, help="Threads to measure with.")
 def main(
     names: tuple[str, ...],
