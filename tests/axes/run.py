@@ -19,10 +19,12 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 from onnx_autochunk.axes.chunk import Numbers
+from tests.axes.models import MODELS
 
 Array = NDArray[np.generic]
 Run = Callable[..., list[Array]]
 OPSET = 23
+_VERSIONS = {"ai.onnx.ml": 5}  # of the domains where it is not 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,7 @@ class Case:
         operands: None where an optional one is absent.
         known: operands whose elements the rule may read.
         outputs: a 1 for each result that is used, a 0 for one that is not.
+        rigid: ORT takes the operator only with its shapes declared, so each run gets a session of its own.
     """
 
     type: str
@@ -42,6 +45,7 @@ class Case:
     outputs: str = "1"
     opset: int = OPSET
     domain: str = ""
+    rigid: bool = False
 
     def __str__(self) -> str:
         shapes = ",".join("-" if a is None else "x".join(map(str, a.shape)) for a in self.operands)
@@ -50,7 +54,7 @@ class Case:
 
 def version(case: Case) -> int:
     """The opset version of the case's own domain."""
-    return 1 if case.domain else case.opset
+    return _VERSIONS.get(case.domain, 1) if case.domain else case.opset
 
 
 def names_of_results(case: Case) -> list[str]:
@@ -66,15 +70,21 @@ def runner(case: Case) -> Run:
 
     @cache
     def opened(changed: frozenset[tuple[str, Numbers]], ranks: tuple[int | None, ...]) -> Run:
-        attributes = {**case.attributes, **dict(changed)}
-        kept = {name: value for name, value in attributes.items() if value is not None}
-        return _open(replace(case, attributes=kept, operands=_supplied(case.operands, ranks)))
+        return _open(_changed(case, dict(changed), _supplied(case.operands, ranks)))
 
     def run(operands: Sequence[Array | None], **attributes: Numbers) -> list[Array]:
+        if case.rigid:
+            return _open(_changed(case, attributes, tuple(operands)))(operands)
         ranks = tuple(None if array is None else array.ndim for array in operands)
         return opened(frozenset(attributes.items()), ranks)(operands)
 
     return run
+
+
+def _changed(case: Case, attributes: Mapping[str, Numbers], operands: tuple[Array | None, ...]) -> Case:
+    merged = {**case.attributes, **attributes}
+    kept = {name: value for name, value in merged.items() if value is not None}
+    return replace(case, attributes=kept, operands=operands)
 
 
 def _supplied(own: tuple[Array | None, ...], ranks: tuple[int | None, ...]) -> tuple[Array | None, ...]:
@@ -92,7 +102,7 @@ def _open(case: Case) -> Run:
         carried = _carried(model)
         session = _session(carried)
     except Exception:  # ORT raises its own types, all plain exceptions, for a missing kernel
-        return _function(ReferenceEvaluator(model).run, model)
+        return _function(ReferenceEvaluator(model, new_ops=MODELS).run, model)
     return _function(session.run, model)
 
 
@@ -119,14 +129,18 @@ def _function(call: Any, model: onnx.ModelProto) -> Run:
 
 def _model(case: Case) -> onnx.ModelProto:
     inputs = [
-        helper.make_tensor_value_info(f"x{i}", helper.np_dtype_to_tensor_dtype(a.dtype), [None] * a.ndim)
+        helper.make_tensor_value_info(
+            f"x{i}", helper.np_dtype_to_tensor_dtype(a.dtype), a.shape if case.rigid else [None] * a.ndim
+        )
         for i, a in enumerate(case.operands)
         if a is not None
     ]
     names = [f"x{i}" if a is not None else "" for i, a in enumerate(case.operands)]
     node = helper.make_node(case.type, names, names_of_results(case), domain=case.domain, **case.attributes)
     outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
-    opsets = [helper.make_opsetid("", case.opset), helper.make_opsetid("com.microsoft", 1)]
+    opsets = [helper.make_opsetid("", case.opset)]
+    if case.domain:
+        opsets.append(helper.make_opsetid(case.domain, _VERSIONS.get(case.domain, 1)))
     graph = helper.make_graph([node], "one", inputs, outputs)
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
