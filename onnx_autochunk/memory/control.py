@@ -1,6 +1,8 @@
 """What a Loop, a Scan or an If holds besides its operands and results while its body runs.
 
-The planner counts an op's results from the op's start; the figures here are what comes on top of that.
+The planner counts an op's results from the op's start; the figures here are what comes on top of that. A
+result that has a new buffer takes memory only as it is written; in a buffer that held something before it
+takes all of it at once.
 
 Source: onnxruntime/core/providers/cpu/controlflow/{if,loop,scan_9,scan_utils}.cc.
 """
@@ -12,23 +14,31 @@ from typing import TypeAlias
 
 from ..graph.model import Graph, Op
 
-BodyPeak: TypeAlias = Callable[[Graph], int]  # what one round of a body holds, its results included
-Extra: TypeAlias = Callable[[Op, Graph, BodyPeak], int]
+# What one round of a body holds: its results included, but for those whose memory is there already.
+BodyPeak: TypeAlias = Callable[[Graph, frozenset[str]], int]
+Extra: TypeAlias = Callable[[Op, Graph, BodyPeak, frozenset[str]], int]
 
 
-def body_bytes(op: Op, graph: Graph, body_peak: BodyPeak) -> int:
-    """Bytes that running the op's subgraphs adds to its operands and results; 0 for an op without any."""
+def body_bytes(op: Op, graph: Graph, body_peak: BodyPeak, present: frozenset[str] = frozenset()) -> int:
+    """Bytes that running the op's subgraphs adds to its operands and results; 0 for an op without any.
+
+    Args:
+        op: the If, Loop or Scan.
+        graph: the graph around it.
+        body_peak: simulates a body.
+        present: those of the op's results that lie in a buffer which held something before.
+    """
     rule = _RULES.get(op.type)
-    return rule(op, graph, body_peak) if rule is not None and op.subgraphs else 0
+    return rule(op, graph, body_peak, present) if rule is not None and op.subgraphs else 0
 
 
-def _if(op: Op, graph: Graph, body_peak: BodyPeak) -> int:
+def _if(op: Op, graph: Graph, body_peak: BodyPeak, _: frozenset[str]) -> int:
     """A branch writes the op's results itself, at the moment it computes them."""
-    peak = max(body_peak(body) for body in op.subgraphs.values())
+    peak = max(body_peak(body, frozenset()) for body in op.subgraphs.values())
     return max(0, peak - _total(graph, op.outputs))
 
 
-def _scan(op: Op, graph: Graph, body_peak: BodyPeak) -> int:
+def _scan(op: Op, graph: Graph, body_peak: BodyPeak, present: frozenset[str]) -> int:
     """Slices are views, and the part of a result that no round has written yet takes no memory.
 
     A state alternates between two buffers. An axis other than 0 is moved to the front by copying it all.
@@ -37,15 +47,19 @@ def _scan(op: Op, graph: Graph, body_peak: BodyPeak) -> int:
     states = len(op.inputs) - _integer(op, "num_scan_inputs")
     moved_in = _moved(op, "scan_input_axes", op.inputs[states:], graph)
     moved_out = _moved(op, "scan_output_axes", op.outputs[states:], graph)
-    running = 2 * _total(graph, op.inputs[:states]) + max(0, body_peak(body) - _total(body, body.outputs))
+    there = frozenset(
+        inner for outer, inner in zip(op.outputs, body.outputs, strict=True) if outer in present
+    )
+    fresh = tuple(name for name in body.outputs if name not in there)
+    running = 2 * _total(graph, op.inputs[:states]) + max(0, body_peak(body, there) - _total(body, fresh))
     return moved_in + max(running, moved_out)
 
 
-def _loop(op: Op, graph: Graph, body_peak: BodyPeak) -> int:
+def _loop(op: Op, graph: Graph, body_peak: BodyPeak, _: frozenset[str]) -> int:
     """Each round makes new carried values and a piece of each stacked result; all are copied at the end."""
     body = op.subgraphs["body"]
     pieces = body.outputs[len(op.inputs) - 1 :]
-    return max(body_peak(body) - _total(body, pieces), _total(graph, op.outputs))
+    return max(body_peak(body, frozenset()) - _total(body, pieces), _total(graph, op.outputs))
 
 
 def _moved(op: Op, attribute: str, names: tuple[str, ...], graph: Graph) -> int:

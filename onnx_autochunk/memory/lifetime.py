@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from math import prod
 from typing import TypeAlias
@@ -84,16 +84,22 @@ def simulate(
         reuse: whether dead buffers are kept for later values (ORT's `enable_mem_reuse`).
         fuse: whether ORT will still fold and fuse ops; what it joins into a later op holds nothing.
     """
+    return _simulate(graph, _Settings(provider, reuse, fuse), order)
+
+
+def _simulate(graph: Graph, settings: _Settings, order: Sequence[int] | None) -> Timeline:
     graph = with_blocked_shapes(graph)
     steps = execution_order(graph) if order is None else tuple(order)
-    settings = _Settings(provider, reuse, fuse)
-    ops: tuple[Op | None, ...] = ops_as_run(graph) if fuse else graph.ops
-    plan = _Plan(graph, ops, provider, reuse)
+    provider, reuse = settings.provider, settings.reuse
+    ops: tuple[Op | None, ...] = ops_as_run(graph) if settings.fuse else graph.ops
+    plan = _Plan(graph, ops, provider, reuse, there=settings.present)
     for step, index in enumerate(steps):
         if op := ops[index]:
             plan.run(step, op)
     buffers = plan.buffers(len(steps) - 1)
-    extra = [_extra_bytes(op, graph, settings) if (op := ops[index]) else 0 for index in steps]
+    extra = [
+        _extra_bytes(op, graph, settings, plan.present(op)) if (op := ops[index]) else 0 for index in steps
+    ]
     live = _live_bytes(buffers, extra)
     peak = max(live, default=0)
     return Timeline(steps, live, peak, live.index(peak) if live else 0, buffers)
@@ -101,11 +107,16 @@ def simulate(
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
-    """What is passed on to bodies."""
+    """What is passed on to bodies.
+
+    Attributes:
+        present: results of the graph whose memory is there before they are computed, and counted elsewhere.
+    """
 
     provider: str
     reuse: bool
     fuse: bool
+    present: frozenset[str] = frozenset()
 
 
 def _live_bytes(buffers: Sequence[Buffer], extra: Sequence[int]) -> tuple[int, ...]:
@@ -116,17 +127,26 @@ def _live_bytes(buffers: Sequence[Buffer], extra: Sequence[int]) -> tuple[int, .
     return tuple(held + more for held, more in zip(accumulate(change), extra, strict=False))
 
 
-def _extra_bytes(op: Op, graph: Graph, settings: _Settings) -> int:
-    def body_peak(body: Graph) -> int:
+def _extra_bytes(op: Op, graph: Graph, settings: _Settings, present: frozenset[str]) -> int:
+    def body_peak(body: Graph, there: frozenset[str]) -> int:
         values = {name: graph.values[name] for name in op.captures} | dict(body.values)
         scope = Graph(body.ops, values, body.inputs, body.outputs)
-        return simulate(
-            scope, provider=settings.provider, reuse=settings.reuse, fuse=settings.fuse
-        ).peak_bytes
+        return _peak_without(_simulate(scope, replace(settings, present=there), None), there)
 
     if op.subgraphs:
-        return body_bytes(op, graph, body_peak)
+        return body_bytes(op, graph, body_peak, present)
     return temporary_bytes(op, graph, settings.provider)
+
+
+def _peak_without(timeline: Timeline, names: frozenset[str]) -> int:
+    """The peak, not counting the buffers that begin as one of these values."""
+    if not names:
+        return timeline.peak_bytes
+    left_out = [buffer for buffer in timeline.buffers if buffer.values[0] in names]
+    return max(
+        live - sum(b.nbytes for b in left_out if b.first_step <= step <= b.last_step)
+        for step, live in enumerate(timeline.live_bytes)
+    )
 
 
 @dataclass(slots=True)
@@ -156,6 +176,7 @@ class _Plan:
     free: dict[SizeKey, list[_Allocation]] = field(default_factory=lambda: defaultdict(list))
     uses: Counter[str] = field(default_factory=Counter)
     results: frozenset[str] = frozenset()
+    there: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.results = frozenset(self.graph.outputs)
@@ -176,6 +197,13 @@ class _Plan:
         for name in op.outputs:
             if buffer := self.held.get(name):
                 self._drop(buffer)
+
+    def present(self, op: Op) -> frozenset[str]:
+        """Results of an op that lie in a buffer which held something before."""
+        held = ((name, self.held.get(name)) for name in op.outputs if name)
+        return frozenset(
+            name for name, buffer in held if name in self.there or (buffer and buffer.values[0] != name)
+        )
 
     def buffers(self, last_step: int) -> tuple[Buffer, ...]:
         """Every allocation with its lifetime.

@@ -149,6 +149,24 @@ BODIES = {
         {{ p = Exp(h) q = Concat<axis=1>(p, p) r = Exp(q) k = Constant<value=int64[1] {{1}}>() s =
         ReduceMax(r, k) o = Add(s, h) }}, else_branch = b () => ({X} o2) {{ o2 = Neg(h) }}>(c) y = Exp(z)""",
     ),
+    "scan_into_a_used_buffer": (
+        "(float[1,1024,4096] x, float[1,1] once) => (float[1,1024,4096] y)",
+        """m = Constant<value=int64[1] {1}>() e = Constant<value=int64[2] {1024,4096}>()
+        h = Exp(x) r = ReduceMax<keepdims=0>(h, m)
+        z = Scan<num_scan_inputs=1, body = b (float[1] i) => (float[1024,4096] o) <float[1024,1] t,
+        float[1024,4096] p, float[1024,8192] q, float[1024,8192] s>
+        { p = Expand(r, e) q = Concat<axis=1>(p, p) s = Exp(q) t = ReduceMax(s, m) o = Add(t, r) }>(once)
+        y = Exp(z)""",
+    ),
+    "scan_into_a_new_buffer": (
+        "(float[1,1024,4096] x, float[1,1] once) => (float[1,1024,4096] y)",
+        """m = Constant<value=int64[1] {1}>() e = Constant<value=int64[2] {1024,4096}>()
+        r = ReduceMax<keepdims=0>(x, m)
+        z = Scan<num_scan_inputs=1, body = b (float[1] i) => (float[1024,4096] o) <float[1024,1] t,
+        float[1024,4096] p, float[1024,8192] q, float[1024,8192] s>
+        { p = Expand(r, e) q = Concat<axis=1>(p, p) s = Exp(q) t = ReduceMax(s, m) o = Add(t, r) }>(once)
+        y = Exp(z)""",
+    ),
     "scan_in_scan": (
         "(float[4,4,256,1024] x) => (float[4,4,256,1024] y)",
         """h = Exp(x) z = Scan<num_scan_inputs=1, body = b (float[4,256,1024] i) => (float[4,256,1024] o)
