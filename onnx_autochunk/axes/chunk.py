@@ -46,7 +46,7 @@ def call(step: Step, wanted: Iterable[tuple[int, Range]]) -> Call:
     start, stop = _steps(factor, wanted)
     operands = tuple([None if place is None else _read(place, start, stop) for place in factor.operands])
     first, last = _seen(factor, operands) or (start, stop)
-    computed = (first, last) if factor.crop else (start, stop)
+    computed = _computed(factor, first, last) if factor.crop else (start, stop)
     return Call(
         operands,
         computed=tuple([None if place is None else _scaled(place, *computed) for place in factor.results]),
@@ -79,6 +79,12 @@ def _seen(factor: Factor, operands: tuple[Range | None, ...]) -> Range | None:
     return next(windowed, None)
 
 
+def _computed(factor: Factor, first: int, last: int) -> Range:
+    """The steps that the op makes of [first, last): windows to crop begin and end between steps."""
+    step = next(place.window.step for place in factor.operands if place and place.window)
+    return first // step, last // step
+
+
 def _numbers(numbers: tuple[Linear, ...] | Linear | None, at: tuple[int, int, int, int]) -> Numbers:
     if numbers is None:
         return None
@@ -87,4 +93,6 @@ def _numbers(numbers: tuple[Linear, ...] | Linear | None, at: tuple[int, int, in
 
 def _number(number: Linear, at: tuple[int, int, int, int]) -> int:
     start, stop, first, last = at
-    return number.base + number.start * start + number.stop * stop + number.first * first + number.last * last
+    steps, read = number.start * start + number.stop * stop, number.first * first + number.last * last
+    found = number.base + steps + read
+    return found if number.most is None else min(found, number.most)

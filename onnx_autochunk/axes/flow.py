@@ -127,7 +127,7 @@ def carry(
                 return Refusal(f"needs all of {where} (factor {factor.name})")
             if position.has_halo and factor.mark is not Mark.MAP:
                 return Refusal(f"partial results over {where} would count elements twice")
-            if position.outer > 1 and _counts(factor):
+            if position.outer != place.outer and _counts(factor):
                 return Refusal(f"{where} is counted from its start (factor {factor.name})")
             return _step(factor, place, position)
     return _refuse(rule, position, operand, result)

@@ -219,7 +219,7 @@ def _check(made: Rule, node: Node) -> None:
     2. A mapped factor lies in an operand, or in a result whose shape is spelled out, or changes the op, or
        nothing would be cut.
     3. A summed factor lies in no result.
-    4. What is cropped is seen through a window that moves on by one step each step.
+    4. What is cropped is seen through one window, which begins and ends between steps.
     """
     given = [index for index, shape in enumerate(node.results) if shape is not None]
     for factor in made.factors:
@@ -227,9 +227,13 @@ def _check(made: Rule, node: Node) -> None:
         if factor.mark is Mark.MAP:
             spelled = any(factor.results[result] for result in made.sizes.values())
             cuts = any(factor.operands) or spelled or factor.patches
-            windows = [place.window for place in factor.operands if place and place.window]
-            wrong = not all(inside) or not cuts or (factor.crop and [w.step for w in windows] != [1])
+            seen = [_between_steps(place.window) for place in factor.operands if place and place.window]
+            wrong = not all(inside) or not cuts or (factor.crop and seen != [True])
         else:
             wrong = factor.mark is not Mark.WHOLE and any(inside)
         if wrong:
             raise RuleError(f"{node.op.type} {node.op.name!r}: {factor} in {node.operands} -> {node.results}")
+
+
+def _between_steps(window: Window) -> bool:
+    return all(edge % window.step == 0 for edge in (window.size, window.before, window.span))

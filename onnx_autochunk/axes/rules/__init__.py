@@ -7,15 +7,20 @@ from onnx_autochunk.axes.rules import (
     move,
     normalize,
     pointwise,
+    pool,
     quantize,
     recurrent,
     reduce,
     reshape,
+    resize,
+    sample,
     shapes,
+    spectrum,
+    transposed,
     window,
 )
 
 __all__ = [
-    "attention", "contract", "index", "move", "normalize", "pointwise", "quantize", "recurrent", "reduce",
-    "reshape", "shapes", "window",
+    "attention", "contract", "index", "move", "normalize", "pointwise", "pool", "quantize", "recurrent",
+    "reduce", "reshape", "resize", "sample", "shapes", "spectrum", "transposed", "window",
 ]  # fmt: skip

@@ -1,11 +1,12 @@
-"""Operators that look through a window along the space axes.
+"""Convolutions: each step of a space axis looks at a few neighbours.
 
-A space axis passes when its windows do not overlap and fill it exactly (1x1 convolutions, patches, 2x2
-pooling, nearest enlargement by whole numbers); otherwise it is needed whole:
+A space axis is cut with a halo, and the padding of a chunk is what its windows lack at the edges. Where the
+windows do not overlap and fill the axis (1x1 convolutions, patches) there is no halo:
 
+    Conv(kernel=3, pads=1): n c+ s0~, o c t0! -> n o s0
     Conv(kernel=16, stride=16): n c+ (s0 t0=16!), o c t0! -> n o s0
 
-Source: https://onnx.ai/onnx/operators/onnx__Conv.html, onnx__MaxPool.html, onnx__Resize.html
+Source: https://onnx.ai/onnx/operators/onnx__Conv.html, onnx__DeformConv.html, onnx__CausalConvWithState.html
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 from onnx_autochunk.axes.factor import Linear, Patch, Window
 from onnx_autochunk.axes.fit import Shape
-from onnx_autochunk.axes.registry import Answer, Node, Notation, barrier, rule
+from onnx_autochunk.axes.registry import Answer, Node, Notation, rule
 from onnx_autochunk.axes.rules.words import names, term
 
 
@@ -35,34 +36,50 @@ class Space:
     windows: Mapping[str, Window]
     patches: Mapping[str, tuple[Patch, ...]]
 
-    def notation(self, text: str) -> Notation:
+    def notation(self, text: str, more: Mapping[str, tuple[Patch, ...]] | None = None) -> Notation:
         """A rule string that uses the words."""
-        return Notation(text, windows=self.windows, patches=self.patches)
+        return Notation(text, windows=self.windows, patches={**self.patches, **(more or {})})
 
 
 def space_of(node: Node, kernel: Shape) -> Space:
     """Read strides, dilations and padding."""
     before, after = node.shape(0)[2:], (node.results[0] or ())[2:]
     rank = len(kernel)
-    steps, gaps = node.integers("strides") or (1,) * rank, node.integers("dilations") or (1,) * rank
-    spans = [(size - 1) * gap + 1 for size, gap in zip(kernel, gaps, strict=True)]
+    steps, gaps = steps_and_gaps(node, rank)
+    spans = reaches(kernel, gaps)
     pads = _pads(node, before, after, steps, spans)
-    words, windows, patches = names(rank, "s"), {}, {}
-    inputs, results = [], []
-    for axis, word in enumerate(words):
+    windows: dict[str, Window] = {}
+    patches: dict[str, tuple[Patch, ...]] = {}
+    inputs, results = [], names(rank, "s")
+    for axis, word in enumerate(results):
         step, span = steps[axis], spans[axis]
-        if (
-            pads[axis] == pads[rank + axis] == 0
-            and kernel[axis] == span == step
-            and before[axis] == after[axis] * span
-        ):
+        if kernel[axis] == span == step and pads[axis] == 0 and before[axis] == after[axis] * span:
             inputs.append(f"({word} t{axis}={span}!)" if span > 1 else word)
-        else:
+            continue
+        window = Window(before[axis], step, pads[axis], span)
+        if reads_something(window, after[axis]):
             inputs.append(f"{word}~")
-            windows[word] = Window(before[axis], step, pads[axis], span)
-            patches[word] = _padding(windows[word], axis, pads)
-        results.append(word)
+            windows[word], patches[word] = window, _padding(window, axis, pads)
+        else:  # some windows lie in the padding alone
+            inputs.append(f"i{axis}!")
+            results[axis] = f"{word}!"
     return Space(tuple(inputs), tuple(results), windows, patches)
+
+
+def steps_and_gaps(node: Node, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The strides and dilations."""
+    return node.integers("strides") or (1,) * rank, node.integers("dilations") or (1,) * rank
+
+
+def reaches(kernel: Shape, gaps: Sequence[int]) -> list[int]:
+    """How far a kernel reaches along every axis when its taps are that far apart."""
+    return [(size - 1) * gap + 1 for size, gap in zip(kernel, gaps, strict=True)]
+
+
+def reads_something(window: Window, extent: int) -> bool:
+    """True when no step's window lies outside of the operand: not all operators take an empty one."""
+    first, last = window.reach(0, 1), window.reach(extent - 1, extent)
+    return first[0] < first[1] and last[0] < last[1]
 
 
 def _pads(node: Node, before: Shape, after: Shape, steps: Shape, spans: Sequence[int]) -> tuple[int, ...]:
@@ -80,23 +97,33 @@ def _pads(node: Node, before: Shape, after: Shape, steps: Shape, spans: Sequence
 
 
 def _padding(window: Window, axis: int, pads: tuple[int, ...]) -> tuple[Patch, ...]:
-    """All pads as numbers, those of the axis from what the chunk's windows lack."""
+    """All pads as numbers, those of the axis from what the chunk's windows lack.
+
+    What they lack behind is at most the padding: a last window that `ceil_mode` lets hang over reads less.
+    """
     numbers = [Linear(pad) for pad in pads]
+    behind = len(pads) // 2 + axis
     numbers[axis] = Linear(window.before, start=-window.step, first=1)
-    numbers[len(pads) // 2 + axis] = Linear(window.after, stop=window.step, last=-1)
+    numbers[behind] = Linear(window.after, stop=window.step, last=-1, most=pads[behind])
     return Patch("pads", tuple(numbers)), Patch("auto_pad", None)
+
+
+GROUPS = {"g": (Patch("group", Linear(stop=1, start=-1)),)}
+"""A chunk of groups is a convolution of so many groups."""
+
+
+def in_channels(node: Node, *, added: bool) -> str:
+    """The word for channels in groups: partial sums over c, when nothing is added to each (a bias)."""
+    return f"(g={node.integer('group', 1)} c{'!' if added else '+'})"
 
 
 @rule("Conv")
 def conv(node: Node) -> Answer:
-    """Result channels pass unless grouped; input channels are summed when no bias is added each time."""
+    """Groups, and channels of the result in each, pass; input channels are summed."""
     space = space_of(node, node.shape(1)[2:])
-    values, result = term(["n", "?", *space.inputs]), term(["n", "o", *space.results])
-    taps = _taps(node)
-    if node.integer("group", 1) > 1:
-        return space.notation(f"{values.replace('?', 'c!')}, {term(['o!', 'd!', *taps])}, o -> {result}")
-    values = values.replace("?", "c!" if node.has(2) else "c+")
-    return space.notation(f"{values}, {term(['o', 'c', *taps])}, o -> {result}")
+    values = term(["n", in_channels(node, added=node.has(2)), *space.inputs])
+    result = term(["n", "(g o)", *space.results])
+    return space.notation(f"{values}, {term(['(g o)', 'c', *_taps(node)])}, (g o) -> {result}", GROUPS)
 
 
 @rule("ConvInteger")
@@ -104,111 +131,39 @@ def conv_integer(node: Node) -> Answer:
     """Conv with one zero point for the values and one, or one a channel, for the weights."""
     space = space_of(node, node.shape(1)[2:])
     points = node.operands[3] if node.has(3) else ()
-    point = "o" if points and points != (1,) else "()"
-    values, weight = ("c!", "o! d!") if node.integer("group", 1) > 1 else ("c+", "o c")
-    operands = f"{term(['n', values, *space.inputs])}, {term([weight, *_taps(node)])}, (), {point}"
-    return space.notation(f"{operands} -> {term(['n', 'o', *space.results])}")
+    point = "(g o)" if points and points != (1,) else "()"
+    values = term(["n", in_channels(node, added=False), *space.inputs])
+    operands = f"{values}, {term(['(g o)', 'c', *_taps(node)])}, (), {point}"
+    return space.notation(f"{operands} -> {term(['n', '(g o)', *space.results])}", GROUPS)
 
 
 def _taps(node: Node) -> list[str]:
     return [f"{word}!" for word in names(len(node.shape(1)) - 2, "t")]
 
 
-@rule("ConvTranspose")
-def conv_transpose(node: Node) -> Answer:
-    """Windows overlap in the result, so space is whole; weights are (input, result channels, ...)."""
-    rank = len(node.shape(0)) - 2
-    space, taps, out = ([f"{word}!" for word in names(rank, prefix)] for prefix in "stu")
-    if node.integer("group", 1) > 1:
-        return f"{term(['n', 'c!', *space])}, {term(['d!', 'o!', *taps])}, p! -> {term(['n', 'p!', *out])}"
-    channels = "c!" if node.has(2) else "c+"
-    return f"{term(['n', channels, *space])}, {term(['c', 'o', *taps])}, o -> {term(['n', 'o', *out])}"
+@rule("DeformConv")
+def deform_conv(node: Node) -> Answer:
+    """The offsets may point anywhere, and count from the place of the window: space is whole.
 
-
-@rule("MaxPool AveragePool LpPool")
-def pool(node: Node) -> Answer:
-    """Batch and channels are independent; MaxPool's indices count through the whole value."""
-    if node.gives(1):
-        return barrier("MaxPool gives indices into the whole value")
-    if node.integer("count_include_pad", 0) and node.integer("ceil_mode", 0):
-        return (
-            term(["n", "c", *(f"{word}!" for word in names(len(node.shape(0)) - 2, "s"))])
-            + " -> "
-            + term(["n", "c", *(f"{word}!" for word in names(len(node.shape(0)) - 2, "r"))])
-        )
-    space = space_of(node, node.integers("kernel_shape") or ())
-    return space.notation(f"{term(['n', 'c', *space.inputs])} -> {term(['n', 'c', *space.results])}")
-
-
-@rule("GlobalAveragePool GlobalMaxPool GlobalLpPool")
-def global_pool(node: Node) -> Answer:
-    """Space shrinks to size 1; maxima combine."""
-    mark = "^" if node.op.type == "GlobalMaxPool" else "!"
-    return f"n c ...{mark} -> {term(['n', 'c', *['1'] * (len(node.shape(0)) - 2)])}"
-
-
-@rule("GridSample", since=16)
-def grid_sample(node: Node) -> Answer:
-    """Every point of the grid may look anywhere in its image."""
-    rank = len(node.shape(0)) - 2
-    space, points = [f"{word}!" for word in names(rank, "s")], names(rank, "p")
-    return f"{term(['n', 'c', *space])}, {term(['n', *points, 'd!'])} -> {term(['n', 'c', *points])}"
-
-
-@rule("RoiAlign")
-def roi_align(node: Node) -> Answer:
-    """Every region may look at any image of the batch."""
-    return "n! c h! w!, r f!, r -> r c u! v!"
-
-
-@rule("Resize", since=11)
-def resize(node: Node) -> Answer:
-    """With `sizes`, these are rewritten for each chunk; with `scales`, they stay."""
-    if node.text("coordinate_transformation_mode", "half_pixel") in (
-        "tf_crop_and_resize",
-        "tf_half_pixel_for_nn",
-    ):
-        return barrier("Resize shifts coordinates")
-    if node.integers("axes") is not None or node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
-        return barrier("Resize of listed axes or with a kept aspect ratio")
-    if node.has(3):
-        return Notation(_enlarged(node, None), sizes={3: 0})
-    scales = node.numbers(2)
-    return barrier("the scales of Resize are unknown") if scales is None else _enlarged(node, scales)
-
-
-@rule("Upsample Resize", since=9, until=11)
-def upsample(node: Node) -> Answer:
-    """The older form: coordinates i / n, rounded down."""
-    scales = node.numbers(1)
-    return barrier(f"the scales of {node.op.type} are unknown") if scales is None else _enlarged(node, scales)
-
-
-def _enlarged(node: Node, scales: tuple[float, ...] | None) -> str:
-    """Axes that keep their size pass, and those enlarged by a whole number when elements are just copied.
-
-    The scales are None when they follow from the sizes.
+    Groups pass when all share the offsets, or each has its own.
     """
-    before, after = node.shape(0), node.results[0] or ()
-    copies = node.text("mode", "nearest") == "nearest" and _copies(node)
-    inputs, results = [], []
-    for axis, (small, large) in enumerate(zip(before, after, strict=True)):
-        times, rest = divmod(large, small)
-        scale = times if scales is None else scales[axis]
-        if rest or scale != times or not (times == 1 or copies):
-            inputs.append(f"a{axis}!")
-            results.append(f"b{axis}!")
-        else:
-            inputs.append(f"a{axis}")
-            results.append(f"(a{axis} t{axis}={times}!)" if times > 1 else f"a{axis}")
-    return f"{', '.join([term(inputs), *['()'] * (len(node.operands) - 1)])} -> {term(results)}"
+    group, offsets = node.integer("group", 1), node.integer("offset_group", 1)
+    own = offsets == group > 1
+    patches = (*GROUPS["g"], Patch("offset_group", Linear(stop=1, start=-1))) if own else GROUPS["g"]
+    channels = in_channels(node, added=node.has(3))
+    if offsets not in (1, group):
+        channels = f"(g={group}! c!)"
+    turns, weights = ("(g d!)", "(g e!)") if own else ("d!", "e!")
+    values, weight = f"n {channels} h! w!", "(g o) c t0! t1!"
+    operands = f"{values}, {weight}, n {turns} r! q!, (g o), n {weights} r! q!"
+    return Notation(f"{operands} -> n (g o) r q", patches={"g": patches})
 
 
-def _copies(node: Node) -> bool:
-    """True when enlarging by a whole number n takes element i // n whatever the length."""
-    old = node.op.version < 11
-    where = node.text("coordinate_transformation_mode", "asymmetric" if old else "half_pixel")
-    rounding = node.text("nearest_mode", "floor" if old else "round_prefer_floor")
-    if where == "asymmetric":
-        return rounding == "floor"
-    return where == "half_pixel" and rounding.startswith("round")
+@rule("CausalConvWithState")
+def causal_conv(node: Node) -> Answer:
+    """Steps before a chunk are read as well and cut off: only the very first see the state."""
+    taps = node.shape(1)[2]
+    if node.gives(1):  # the last inputs are handed on
+        return "n c l!, c 1 k!, c, n c s! -> n c l, n c s"
+    window = Window(node.shape(0)[2], before=taps - 1, span=taps)
+    return Notation("n c l~, c 1 k!, c, n c s! -> n c l", windows={"l": window}, crops=["l"])

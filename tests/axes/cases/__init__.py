@@ -9,11 +9,16 @@ from tests.axes.cases import (
     move,
     normalize,
     pointwise,
+    pool,
     quantize,
     recurrent,
     reduce,
     reshape,
+    resize,
+    sample,
     shapes,
+    spectrum,
+    transposed,
     window,
 )
 
@@ -24,11 +29,16 @@ FAMILIES = (
     move,
     normalize,
     pointwise,
+    pool,
     quantize,
     recurrent,
     reduce,
     reshape,
+    resize,
+    sample,
     shapes,
+    spectrum,
+    transposed,
     window,
 )
 CASES = [case for family in FAMILIES for case in family.CASES]
