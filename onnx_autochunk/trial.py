@@ -54,8 +54,20 @@ class Trial:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A plan, framed, and its memory on paper; the model is not kept, because there are many."""
+
+    plan: Plan
+    timeline: Timeline
+
+    @property
+    def peak_bytes(self) -> int:
+        return self.timeline.peak_bytes
+
+
 class Trials:
-    """Carries out plans for one model, each only once however often it is asked for.
+    """Carries out plans for one model; what a plan takes on paper is found only once.
 
     Attributes:
         planner: where plans come from.
@@ -65,19 +77,11 @@ class Trials:
     def __init__(self, planner: Planner, loaded: Loaded) -> None:
         self.planner = planner
         self.loaded = loaded
-        self._known: dict[tuple[PlannedRegion, ...], Trial] = {}
+        self._known: dict[tuple[PlannedRegion, ...], _Draft] = {}
 
     def carry_out(self, plan: Plan) -> Trial:
         """Emit a plan in every way of framing it, run each on paper, and keep the one that holds least."""
-        if plan.regions not in self._known:
-            every = [self._emitted(replace(plan, frames=frames)) for frames in Frames]
-            self._known[plan.regions] = min(every, key=lambda trial: trial.predicted_peak_bytes)
-        return self._known[plan.regions]
-
-    def _emitted(self, plan: Plan) -> Trial:
-        model = weave(self.loaded, plan)
-        provider = self.planner.options.provider
-        return Trial(plan, model, simulate(derive(model).graph, provider=provider))
+        return self._emitted(self._drafted(plan))
 
     def fastest_within(self, budget_bytes: int, limit: Burden | None = None) -> Trial | None:
         """The fastest plan that, as emitted, stays within the budget; None when none of those tried does.
@@ -86,15 +90,10 @@ class Trials:
             budget_bytes: most bytes at any time.
             limit: on loading time and resident memory; by default the planner's own.
         """
-        tried: set[tuple[PlannedRegion, ...]] = set()
         for share in TIGHTENING:
             plan = self.planner.within(int(budget_bytes * share), limit)
-            if plan is None or plan.regions in tried:
-                continue
-            tried.add(plan.regions)
-            trial = self.carry_out(plan)
-            if trial.predicted_peak_bytes <= budget_bytes:
-                return trial
+            if plan is not None and (draft := self._drafted(plan)).peak_bytes <= budget_bytes:
+                return self._emitted(draft)
         return None
 
     def smallest_within(self, slowdown: float, limit: Burden | None = None) -> Trial | None:
@@ -111,12 +110,33 @@ class Trials:
             first = self.planner.mildest(limit) or first
         if first is None:
             return None
-        best, slowest = self.carry_out(first), max(slowdown, first.predicted_slowdown)
+        best, slowest = self._drafted(first), max(slowdown, first.predicted_slowdown)
         for share in LOOSENING:
             budget_bytes = int(first.budget_bytes * share)
-            if budget_bytes >= best.predicted_peak_bytes:
+            if budget_bytes >= best.peak_bytes:
                 break  # as emitted, a plan holds more than its budget
             plan = self.planner.within(budget_bytes, limit)
             if plan is not None and plan.predicted_slowdown <= slowest:
-                best = min(best, self.carry_out(plan), key=lambda trial: trial.predicted_peak_bytes)
-        return best
+                best = min(best, self._drafted(plan), key=lambda draft: draft.peak_bytes)
+        return self._emitted(best)
+
+    def _drafted(self, plan: Plan) -> _Draft:
+        if plan.regions not in self._known:
+            framed = (replace(plan, frames=frames) for frames in _framings(plan))
+            drafts = [_Draft(plan, self._on_paper(plan)) for plan in framed]
+            self._known[plan.regions] = min(drafts, key=lambda draft: draft.peak_bytes)
+        return self._known[plan.regions]
+
+    def _on_paper(self, plan: Plan) -> Timeline:
+        graph = derive(weave(self.loaded, plan)).graph
+        return simulate(graph, provider=self.planner.options.provider)
+
+    def _emitted(self, draft: _Draft) -> Trial:
+        return Trial(draft.plan, weave(self.loaded, draft.plan), draft.timeline)
+
+
+def _framings(plan: Plan) -> tuple[Frames, ...]:
+    """Ways of framing that differ: groups of one region are regions."""
+    if all(len(group) == 1 for group in plan.groups):
+        return Frames.NONE, Frames.REGIONS
+    return tuple(Frames)

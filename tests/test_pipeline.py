@@ -12,6 +12,7 @@ import onnx_ir as ir
 import pytest
 
 from onnx_autochunk import pipeline
+from onnx_autochunk import trial as trial_module
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import METADATA
 from onnx_autochunk.errors import BudgetError, VerificationError
@@ -374,10 +375,13 @@ def test_where_no_plan_is_fast_enough_the_fastest_worth_it_is_tried(trials: Tria
     assert found.plan.predicted_slowdown == mildest.predicted_slowdown
 
 
-def test_a_plan_is_carried_out_once(trials: Trials) -> None:
-    once = trials.smallest_within(1.5)
-    assert once is not None and trials.smallest_within(1.5) is once
-    assert trials.carry_out(once.plan) is once
+def test_a_plan_is_run_on_paper_once(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    once = trials.smallest_within(1.7)
+    assert once is not None and once.plan.regions
+    monkeypatch.setattr(trial_module, "simulate", _never)
+    again = trials.smallest_within(1.7)
+    assert again is not None and (again.plan, again.timeline) == (once.plan, once.timeline)
+    assert trials.carry_out(once.plan).timeline is once.timeline
 
 
 def test_more_time_never_costs_memory(trials: Trials) -> None:
