@@ -3,6 +3,7 @@
 from onnx_autochunk.axes.rules import (
     attention,
     contract,
+    crop,
     index,
     move,
     normalize,
@@ -21,6 +22,6 @@ from onnx_autochunk.axes.rules import (
 )
 
 __all__ = [
-    "attention", "contract", "index", "move", "normalize", "pointwise", "pool", "quantize", "recurrent",
-    "reduce", "reshape", "resize", "sample", "shapes", "spectrum", "transposed", "window",
+    "attention", "contract", "crop", "index", "move", "normalize", "pointwise", "pool", "quantize",
+    "recurrent", "reduce", "reshape", "resize", "sample", "shapes", "spectrum", "transposed", "window",
 ]  # fmt: skip

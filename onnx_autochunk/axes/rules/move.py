@@ -1,13 +1,17 @@
-"""Operators that move, join or cut axes.
+"""Operators that reorder, join or part axes.
 
-    Transpose(perm=[0, 2, 1]): a0 a1 a2 -> a0 a2 a1        Concat(axis=1): a0 b0! a2, a0 b1! a2 -> a0 c! a2
+    Transpose(perm=[0, 2, 1]): a0 a1 a2 -> a0 a2 a1      Split(6 -> 4, 2): a0 (k! m) -> a0 (b0! m), a0 (b1! m)
 
-Source: https://onnx.ai/onnx/operators/onnx__Concat.html, onnx__Slice.html, onnx__Pad.html and their like
+Source: https://onnx.ai/onnx/operators/onnx__Concat.html, onnx__Split.html, onnx__DepthToSpace.html
 """
 
 from __future__ import annotations
 
-from onnx_autochunk.axes.registry import Answer, Node, barrier, rule
+from collections.abc import Sequence
+from math import gcd
+
+from onnx_autochunk.axes.factor import Linear, Patch
+from onnx_autochunk.axes.registry import Answer, Node, Notation, rule
 from onnx_autochunk.axes.rules.words import marked, names, term
 
 
@@ -22,81 +26,35 @@ def transpose(node: Node) -> Answer:
 
 @rule("Concat", since=4)
 def concat(node: Node) -> Answer:
-    """The joined axis is whole; all others run in parallel."""
-    words = names(len(node.shape(0)))
-    axis = node.axis(0, len(words))
-    terms = [_with(words, axis, f"b{index}!") for index in range(len(node.operands))]
-    return f"{', '.join(terms)} -> {_with(words, axis, 'c!')}"
+    """Along the joined axis only what all parts have in common passes: halves joined, [d | d] -> (k! d)."""
+    words, axis = names(len(node.shape(0))), node.axis(0, len(node.shape(0)))
+    parts, joined, _ = _parted([shape[axis] if shape else 0 for shape in node.operands])
+    return f"{', '.join(_with(words, axis, part) for part in parts)} -> {_with(words, axis, joined)}"
 
 
 @rule("Split")
 def split(node: Node) -> Answer:
-    """The mirror image of Concat; the lengths are an operand since opset 13."""
-    words = names(len(node.shape(0)))
-    axis = node.axis(0, len(words))
-    terms = [_with(words, axis, f"b{index}!") for index in range(len(node.results))]
-    return f"{_with(words, axis, 'c!')}, () -> {', '.join(terms)}"
+    """The mirror image of Concat; the lengths are an operand since opset 13, and rewritten for a chunk."""
+    words, axis = names(len(node.shape(0))), node.axis(0, len(node.shape(0)))
+    given = node.known(1) or node.integers("split")
+    parts, joined, lengths = _parted(given or [shape[axis] if shape else 1 for shape in node.results])
+    text = f"{_with(words, axis, joined)}, () -> {', '.join(_with(words, axis, part) for part in parts)}"
+    if not node.has(1) and not given and len(set(lengths)) == 1:
+        return text
+    numbers = tuple([Linear(stop=length, start=-length) for length in lengths])
+    by_operand = (Patch(1, numbers), Patch("num_outputs", None))
+    return Notation(text, patches={"m": by_operand if node.op.version >= 13 else (Patch("split", numbers),)})
+
+
+def _parted(sizes: Sequence[int]) -> tuple[list[str], str, list[int]]:
+    """Words of the parts of an axis and of the whole of it, and each part's length in common divisors."""
+    common = gcd(*sizes)
+    parts = [f"(b{i}! m={common})" if size else f"b{i}!" for i, size in enumerate(sizes)]
+    return parts, f"(k! m={common})", [size // max(common, 1) for size in sizes]
 
 
 def _with(words: list[str], axis: int, word: str) -> str:
     return term([*words[:axis], word, *words[axis + 1 :]])
-
-
-def _cut(node: Node, touched: set[int]) -> str:
-    """Untouched axes pass, touched ones change their extent and are whole; no other operand is sliced."""
-    words = names(len(node.shape(0)))
-    operands = [term(marked(words, touched)), *["()"] * (len(node.operands) - 1)]
-    after = [f"b{axis}!" if axis in touched else word for axis, word in enumerate(words)]
-    return f"{', '.join(operands)} -> {term(after)}"
-
-
-@rule("Slice")
-def cut_out(node: Node) -> Answer:
-    """An axis passes when it is not cut, or its bounds take all of it at any length: `[0:]`, `[-9:9]`."""
-    shape = node.shape(0)
-    if node.has(3) and node.known(3) is None:
-        return barrier("the axes of Slice are unknown")
-    touched = {
-        axis % len(shape)
-        for axis, start, end, step in _bounds(node)
-        if step != 1 or not (start == 0 or start <= -shape[axis]) or end < shape[axis]
-    }
-    return _cut(node, touched)
-
-
-def _bounds(node: Node) -> list[tuple[int, int, int, int]]:
-    """(axis, start, end, step) of each listed axis; unknown ones are -1, which never means all of it."""
-    if node.op.version < 10:
-        given = [node.integers(name) for name in ("starts", "ends", "axes")]
-        count = len(given[0] or ())
-    else:
-        given = [node.known(operand) for operand in (1, 2, 3)]
-        count = node.shape(1)[0]
-    unknown = (-1,) * count
-    starts, ends, axes = given[0] or unknown, given[1] or unknown, given[2] or tuple(range(count))
-    steps = (node.known(4) or unknown) if node.has(4) else (1,) * count
-    return list(zip(axes, starts, ends, steps, strict=True))
-
-
-@rule("Pad")
-def pad(node: Node) -> Answer:
-    """Axes that get nothing on either side pass."""
-    rank = len(node.shape(0))
-    amounts = node.integers("pads") if node.op.version < 11 else node.known(1)
-    axes = node.known(3) if node.has(3) else tuple(range(rank))
-    if amounts is None or axes is None:
-        return barrier("the amounts of Pad are unknown")
-    half = len(amounts) // 2
-    both = zip(axes, amounts[:half], amounts[half:], strict=True)
-    return _cut(node, {axis % rank for axis, before, after in both if before or after})
-
-
-@rule("CenterCropPad")
-def center_crop_pad(node: Node) -> Answer:
-    """Axes that it does not list pass."""
-    rank = len(node.shape(0))
-    axes = node.integers("axes")
-    return _cut(node, set(range(rank)) if axes is None else {axis % rank for axis in axes})
 
 
 @rule("DepthToSpace")

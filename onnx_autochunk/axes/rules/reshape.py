@@ -10,9 +10,11 @@ Source: https://onnx.ai/onnx/operators/onnx__Reshape.html
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from math import gcd, prod
 
-from onnx_autochunk.axes.factor import Factor, Place, Rule
+from onnx_autochunk.axes.factor import Factor, Linear, Patch, Place, Rule
 from onnx_autochunk.axes.fit import Shape
 from onnx_autochunk.axes.registry import Answer, Node, Notation, barrier, rule
 from onnx_autochunk.axes.rules.words import names, term
@@ -33,10 +35,15 @@ def keep_order(node: Node) -> Answer:
 
 @rule("Squeeze")
 def squeeze(node: Node) -> Answer:
-    """Without axes, a chunk of length 1 would lose its chunked axis."""
-    if not node.has(1) and node.integers("axes") is None:
+    """Without axes, they are supplied: a chunk of length 1 would lose its chunked axis."""
+    factors = _regrouped(node)
+    if node.has(1) or node.integers("axes") is not None:
+        return Rule(factors)
+    narrow = tuple([Linear(axis) for axis, size in enumerate(node.shape(0)) if size == 1])
+    if not narrow:
         return barrier("Squeeze without axes removes a chunked axis of length 1")
-    return Rule(_regrouped(node))
+    patch = Patch("axes" if node.op.version < 13 else 1, narrow)
+    return Rule(tuple([replace(factor, patches=(patch,)) for factor in factors]))
 
 
 @rule("Expand", since=8)
@@ -47,13 +54,18 @@ def expand(node: Node) -> Answer:
 
 @rule("Tile", since=6)
 def tile(node: Node) -> Answer:
-    """A repeated axis is the inner factor of its result."""
+    """A repeated axis is the inner factor of its result, the repeats are the outer one."""
     shape, result = node.shape(0), node.results[0] or ()
     words = names(len(shape))
-    repeats = [after // max(before, 1) for before, after in zip(shape, result, strict=True)]
-    pairs = zip(words, repeats, strict=True)
-    tiled = [word if times == 1 else f"(r{word}={times}! {word})" for word, times in pairs]
-    return f"{term(words)}, () -> {term(tiled)}"
+    repeats = [after // before for before, after in zip(shape, result, strict=True)]
+    tiled = [f"(r{word}={times} {word})" for word, times in zip(words, repeats, strict=True)]
+    patches = {f"r{word}": (Patch(1, _counted(repeats, axis)),) for axis, word in enumerate(words)}
+    return Notation(f"{term(words)}, () -> {term(tiled)}", patches=patches)
+
+
+def _counted(repeats: Sequence[int], axis: int) -> tuple[Linear, ...]:
+    """As many repeats along one axis as a chunk has."""
+    return tuple([Linear(stop=1, start=-1) if i == axis else Linear(n) for i, n in enumerate(repeats)])
 
 
 def _regrouped(node: Node) -> tuple[Factor, ...]:

@@ -164,6 +164,6 @@ def causal_conv(node: Node) -> Answer:
     """Steps before a chunk are read as well and cut off: only the very first see the state."""
     taps = node.shape(1)[2]
     if node.gives(1):  # the last inputs are handed on
-        return "n c l!, c 1 k!, c, n c s! -> n c l, n c s"
+        return "n c l!, c 1 k!, c, n c s -> n c l, n c s!"
     window = Window(node.shape(0)[2], before=taps - 1, span=taps)
     return Notation("n c l~, c 1 k!, c, n c s! -> n c l", windows={"l": window}, crops=["l"])

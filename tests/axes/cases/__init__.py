@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.axes.cases import (
     attention,
     contract,
+    crop,
     index,
     move,
     normalize,
@@ -25,6 +26,7 @@ from tests.axes.cases import (
 FAMILIES = (
     attention,
     contract,
+    crop,
     index,
     move,
     normalize,

@@ -38,4 +38,5 @@ CASES = [
     case("CausalConvWithState", (2, 3, 7), (3, 1, 4), opset=27),
     case("CausalConvWithState", (1, 2, 5), (2, 1, 3), (2,), (1, 2, 2), opset=27, activation="silu"),
     case("CausalConvWithState", (2, 3, 5), (3, 1, 2), (3,), (2, 3, 1), opset=27, y="11"),
+    case("CausalConvWithState", (1, 2, 5), (2, 1, 4), opset=27, y="11"),
 ]  # fmt: skip
