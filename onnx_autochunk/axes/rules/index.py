@@ -1,14 +1,14 @@
-"""Operators that address elements by position: an axis that is indexed, counted or sorted is needed whole.
+"""Operators that pick elements by position: an axis that is indexed, sorted or added up is needed whole.
 
     Gather(axis=1): a0 a1! a2, b0 b1 -> a0 b0 b1 a2
 
-Source: https://onnx.ai/onnx/operators/onnx__Gather.html, onnx__ScatterElements.html, onnx__TopK.html
+Source: https://onnx.ai/onnx/operators/onnx__Gather.html, onnx__GatherElements.html, onnx__TopK.html
 """
 
 from __future__ import annotations
 
-from onnx_autochunk.axes.registry import Answer, Node, rule
-from onnx_autochunk.axes.rules.words import marked, names, term
+from onnx_autochunk.axes.registry import Answer, Node, Notation, barrier, rule
+from onnx_autochunk.axes.rules.words import marked, names, over, term
 
 
 @rule("Gather")
@@ -22,27 +22,13 @@ def gather(node: Node) -> Answer:
 
 @rule("GatherElements")
 def gather_elements(node: Node) -> Answer:
-    """Data and indices run in parallel along the other axes, where those are equally long."""
-    axis = node.axis(0, len(node.shape(0)))
-    data, indices = _parallel(node, axis)
-    indices[axis] = "i"
-    return f"{term(data)}, {term(indices)} -> {term(indices)}"
-
-
-def _parallel(node: Node, axis: int) -> tuple[list[str], list[str]]:
-    """Words of data and indices of one rank: equal extents pair up but along `axis`, the rest is whole."""
+    """Along the other axes, step i of the indices reads step i of the data, which may have more of them."""
     words = names(len(node.shape(0)))
-    sizes = list(zip(node.shape(0), node.shape(1), strict=True))
-    apart = {other for other, (a, b) in enumerate(sizes) if a != b} | {axis}
-    indices = [f"b{other}!" if other in apart else word for other, word in enumerate(words)]
-    return marked(words, apart), indices
-
-
-@rule("ScatterElements Scatter", since=9)
-def scatter_elements(node: Node) -> Answer:
-    """As GatherElements, but the indices of a chunk could point anywhere: their own axis is whole too."""
-    data, indices = map(term, _parallel(node, node.axis(0, len(node.shape(0)))))
-    return f"{data}, {indices}, {indices} -> {data}"
+    data, windows = over(words, node.shape(0), node.shape(1))
+    axis = node.axis(0, len(words))
+    data[axis] = "d!"
+    windows.pop(words[axis], None)
+    return Notation(f"{term(data)}, {term(words)} -> {term(words)}", windows=windows)
 
 
 @rule("GatherND", since=11)
@@ -57,25 +43,18 @@ def gather_nd(node: Node) -> Answer:
     return f"{term(marked(data, addressed))}, {term([*picked, 'k!'])} -> {term([*picked, *rest])}"
 
 
-@rule("ScatterND", since=11)
-def scatter_nd(node: Node) -> Answer:
-    """Only axes that are not addressed pass."""
-    depth = node.shape(1)[-1]
-    data, picked = names(len(node.shape(0))), [f"{word}!" for word in names(len(node.shape(1)) - 1, "b")]
-    written = term(marked(data, range(depth)))
-    return f"{written}, {term([*picked, 'k!'])}, {term([*picked, *data[depth:]])} -> {written}"
-
-
-@rule("TensorScatter")
-def tensor_scatter(node: Node) -> Answer:
-    """Writes an update at one position of `axis` for each entry of the batch."""
+@rule("Compress", since=9)
+def compress(node: Node) -> Answer:
+    """The axis that entries are taken from is read whole."""
+    if "axis" not in node.op.attributes:
+        return barrier("Compress without an axis: where an element goes depends on all before it")
     words = names(len(node.shape(0)))
-    axis = node.axis(-2, len(words))
-    update = [*words[:axis], "u!", *words[axis + 1 :]]
-    return f"{term(marked(words, {axis}))}, {term(update)}, {words[0]} -> {term(words)}"
+    axis = node.axis(0, len(words))
+    taken = term([*words[:axis], "r!", *words[axis + 1 :]])
+    return f"{term(marked(words, {axis}))}, () -> {taken}"
 
 
-@rule("OneHot")
+@rule("OneHot", since=9)
 def one_hot(node: Node) -> Answer:
     """The new axis counts through the depth."""
     words = names(len(node.shape(0)))
@@ -83,15 +62,9 @@ def one_hot(node: Node) -> Answer:
     return f"{term(words)}, (), () -> {term([*words[:axis], 'd!', *words[axis:]])}"
 
 
-@rule("Trilu")
-def trilu(node: Node) -> Answer:
-    """The diagonal counts rows and columns from their start."""
-    return "... m! n!, () -> ... m n"
-
-
 @rule("CumSum CumProd")
 def cumulate(node: Node) -> Answer:
-    """The axis is an operand."""
+    """The axis is an operand; unknown, it could be any."""
     words = names(len(node.shape(0)))
     axis = node.known(1)
     whole = range(len(words)) if axis is None else {axis[0] % len(words)}
