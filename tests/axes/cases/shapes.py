@@ -4,4 +4,9 @@ from __future__ import annotations
 
 from tests.axes.build import case
 
-CASES = [case("ConstantOfShape", [2, 3]), case("ConstantOfShape", [5])]
+CASES = [
+    case("ConstantOfShape", [2, 3]),
+    case("ConstantOfShape", [5], opset=9),
+    case("Size", (2, 3)),
+    case("Size", (5,), opset=7),
+]
