@@ -7,8 +7,9 @@ Source: https://onnx.ai/onnx/operators/onnx__LayerNormalization.html and its fam
 
 from __future__ import annotations
 
-from onnx_autochunk.axes.registry import Answer, Node, barrier, rule, spec
-from onnx_autochunk.axes.rules.words import fitted, marked, names, term
+from onnx_autochunk.axes.factor import Patch, Window
+from onnx_autochunk.axes.registry import Answer, Node, Notation, rule, spec
+from onnx_autochunk.axes.rules.words import fitted, marked, names, steps, term
 
 spec("InstanceNormalization", "n c ...!, c, c -> n c ...")
 
@@ -54,34 +55,32 @@ def layer_normalization(node: Node) -> Answer:
     return f"{', '.join([term(words), *scales])} -> {term(words)}, {flat}, {flat}"
 
 
-@rule("GroupNormalization")
+@rule("GroupNormalization", since=18)
 def group_normalization(node: Node) -> Answer:
-    """Groups of channels and all of space are normalised together; an attribute counts the groups."""
-    return "n c! ...!, (), () -> n c ..."
+    """Groups of channels are normalised together; an attribute counts them. Before 21, so do scales."""
+    scale = "g" if node.op.version < 21 else "(g c!)"
+    channels = f"(g={node.integer('num_groups', 1)} c!)"
+    return Notation(
+        f"n {channels} ...!, {scale}, {scale} -> n (g c) ...", patches={"g": (Patch("num_groups", steps()),)}
+    )
 
 
 @rule("BatchNormalization", since=7)
 def batch_normalization(node: Node) -> Answer:
-    """Elementwise in inference; training computes statistics over the batch."""
-    if node.integer("training_mode", 0) or sum(shape is not None for shape in node.results) > 1:
-        return barrier("BatchNormalization in training mode")
-    if len(node.shape(0)) < 2:
-        return barrier("BatchNormalization without a channel axis")
-    return "n c ..., c, c, c, c -> n c ..."
+    """Elementwise in inference; in training every channel has statistics over all the rest."""
+    rank, more = len(node.shape(0)), sum(shape is not None for shape in node.results) > 1
+    mark = "!" if node.integer("training_mode", 0) or more else ""
+    if rank == 1:  # one channel
+        return f"n{mark}, (), (), (), () -> n, (), (), (), ()"
+    words = ["n" + mark, "c", *marked(names(rank - 2), range(rank - 2), mark)]
+    scale = "c" if node.integer("spatial", 1) else term(words[1:])
+    scales = ", ".join([scale] * 4)
+    return f"{term(words)}, {scales} -> {term(words)}, {scales}"
 
 
 @rule("LRN")
 def local_response_normalization(node: Node) -> Answer:
-    """A window over the channels."""
-    return "n c! ... -> n c ..."
-
-
-@rule("SkipLayerNormalization SkipSimplifiedLayerNormalization", domain="com.microsoft")
-def skip_layer_normalization(node: Node) -> Answer:
-    """LayerNormalization of a sum over the last axis."""
-    words = names(len(node.shape(0)))
-    full = term(marked(words, {len(words) - 1}))
-    last = f"{words[-1]}!"
-    skip = fitted(node.shape(1), marked(words, {len(words) - 1}))
-    flat = term([*words[:-1], "1"])
-    return f"{full}, {skip}, {last}, {last}, {last} -> {full}, {flat}, {flat}, {full}"
+    """A window over the channels, the longer half of an even one behind."""
+    size = node.integer("size", 1)
+    window = Window(node.shape(0)[1], before=(size - 1) // 2, span=size)
+    return Notation("n c~ ... -> n c ...", windows={"c": window}, crops=("c",))
