@@ -5,15 +5,16 @@ Source: https://onnx.ai/onnx/operators/onnx__LSTM.html, onnx__GRU.html, onnx__RN
 
 from __future__ import annotations
 
-from onnx_autochunk.axes.registry import Answer, Node, barrier, rule
+from onnx_autochunk.axes.registry import Answer, Node, rule
 
 _WEIGHTS = "d! g! i!, d! g! h!, d! q!"
-_STATE = "d! b h!"
 
 
 @rule("LSTM GRU RNN", since=7)
 def recurrent(node: Node) -> Answer:
-    """Operands: values, weights, lengths, first states and, for LSTM, peepholes."""
-    if node.integer("layout", 0):
-        return barrier(f"{node.op.type} with the batch first")
-    return f"s! b i!, {_WEIGHTS}, b, {_STATE}, {_STATE}, d! p! -> s! d! b h!, {_STATE}, {_STATE}"
+    """Operands: values, weights, lengths, first states, peepholes; `layout` puts the batch first."""
+    first = node.integer("layout", 0)
+    value, state, result = (
+        ("b s! i!", "b d! h!", "b s! d! h!") if first else ("s! b i!", "d! b h!", "s! d! b h!")
+    )
+    return f"{value}, {_WEIGHTS}, b, {state}, {state}, d! p! -> {result}, {state}, {state}"
