@@ -1,34 +1,55 @@
 """Quantisation: elementwise, with scales for the whole value, for one axis, or for blocks of one axis.
 
-    DequantizeLinear(axis=1, block_size=32): a0 (a1 b=32!), a0 a1 -> a0 (a1 b)
+    DequantizeLinear(axis=1, block_size=32): a0 (a1 t=32), a0 a1 -> a0 (a1 t)
 
-Source: https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html
+Source: https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html, onnx__QLinearConv.html
 """
 
 from __future__ import annotations
 
-from onnx_autochunk.axes.registry import Answer, Node, rule
-from onnx_autochunk.axes.rules.words import names, term
+from math import prod
+
+from onnx_autochunk.axes.factor import Patch
+from onnx_autochunk.axes.registry import Answer, Node, Notation, rule
+from onnx_autochunk.axes.rules.window import GROUPS, in_channels, space_of
+from onnx_autochunk.axes.rules.words import names, steps, term
 
 
 @rule("QuantizeLinear DequantizeLinear", since=10)
 def quantize(node: Node) -> Answer:
-    """An axis passes with its scales; of a blocked one, whole blocks do."""
+    """An axis passes with its scales; of a blocked one, blocks do, or a part of each."""
     words, scales = names(len(node.shape(0))), node.shape(1)
     value, scale = list(words), "()"
     if len(scales) == 1 and scales != (1,):
         scale = words[node.axis(1, len(words))]
     elif len(scales) > 1:
         value, scale = _blocked(node, words)
-    return f"{term(value)}, {scale}, {scale} -> {term(value)}"
+    text = f"{term(value)}, {scale}, {scale} -> {term(value)}"
+    return Notation(text, patches={"t": (Patch("block_size", steps()),)})
 
 
 def _blocked(node: Node, words: list[str]) -> tuple[list[str], str]:
-    """One scale a block; an uneven last block makes the axis whole."""
+    """One scale a block; an uneven last block makes the axis whole unless there is but one."""
     axis, block = node.axis(1, len(words)), node.integer("block_size", 0)
-    if node.shape(0)[axis] == node.shape(1)[axis] * block:
-        value, scale = f"({words[axis]} t={block}!)", words[axis]
+    size, blocks = node.shape(0)[axis], node.shape(1)[axis]
+    word = words[axis]
+    if blocks == 1:
+        value, scale = word, "1"
+    elif size == blocks * block:
+        value, scale = f"({word} t={block})", word
     else:
-        value, scale = f"{words[axis]}!", "s!"
+        value, scale = f"{word}!", "s!"
     rest = words[axis + 1 :]
     return [*words[:axis], value, *rest], term([*words[:axis], scale, *rest])
+
+
+@rule("QLinearConv")
+def q_linear_conv(node: Node) -> Answer:
+    """Conv with scales and zero points; rounding forbids adding partial results."""
+    kernel = node.shape(3)[2:]
+    space = space_of(node, kernel)
+    weight = term(["(g o)", "c", *(f"{word}!" for word in names(len(kernel), "t"))])
+    scale, point = ("(g o)" if prod(node.shape(index)) > 1 else "()" for index in (4, 5))
+    values = term(["n", in_channels(node, added=True), *space.inputs])
+    operands = f"{values}, (), (), {weight}, {scale}, {point}, (), (), (g o)"
+    return space.notation(f"{operands} -> {term(['n', '(g o)', *space.results])}", GROUPS)
