@@ -3,8 +3,11 @@
 from onnx_autochunk.axes.rules import (
     attention,
     contract,
+    count,
     crop,
+    einsum,
     index,
+    loss,
     move,
     normalize,
     pointwise,
@@ -15,13 +18,16 @@ from onnx_autochunk.axes.rules import (
     reshape,
     resize,
     sample,
+    scatter,
     shapes,
     spectrum,
+    text,
     transposed,
     window,
 )
 
 __all__ = [
-    "attention", "contract", "crop", "index", "move", "normalize", "pointwise", "pool", "quantize",
-    "recurrent", "reduce", "reshape", "resize", "sample", "shapes", "spectrum", "transposed", "window",
+    "attention", "contract", "count", "crop", "einsum", "index", "loss", "move", "normalize", "pointwise",
+    "pool", "quantize", "recurrent", "reduce", "reshape", "resize", "sample", "scatter", "shapes",
+    "spectrum", "text", "transposed", "window",
 ]  # fmt: skip
