@@ -52,16 +52,20 @@ def all_rows() -> tuple[Row, ...]:
 
 
 def _lives() -> Lives:
-    """Operators of ONNX that the newest opset has, or that have a rule, and ONNX Runtime's own."""
+    """Operators of the domains that have rules: those of the newest opset, and old ones that have a rule."""
+    ruled = set(registered())
+    domains = {domain for domain, _ in ruled}
     lives: Lives = {(CONTRIB, name): (1, LATEST) for name in _contrib()}
-    ends: dict[str, int] = {}
+    ends: dict[tuple[str, str], int] = {}
     for schema in onnx.defs.get_all_schemas():
-        if schema.domain == "" and (not schema.deprecated or ("", schema.name) in registered()):
-            ends[schema.name] = schema.since_version if schema.deprecated else LATEST
+        key = schema.domain, schema.name
+        if schema.domain in domains and (not schema.deprecated or key in ruled):
+            ends[key] = schema.since_version if schema.deprecated else LATEST
     for schema in onnx.defs.get_all_schemas_with_history():
-        if schema.domain == "" and schema.name in ends:
-            first, _ = lives.get(("", schema.name), (LATEST, LATEST))
-            lives["", schema.name] = (min(first, schema.since_version), ends[schema.name])
+        key = schema.domain, schema.name
+        if key in ends:
+            first, _ = lives.get(key, (LATEST, LATEST))
+            lives[key] = min(first, schema.since_version), ends[key]
     return lives
 
 
