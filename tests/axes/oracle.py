@@ -247,7 +247,7 @@ def _assert_close(found: Array, expected: Array, where: str) -> None:
 
 
 def _close(found: Array, expected: Array) -> bool:
-    if expected.dtype.isbuiltin != 1:  # numpy cannot compare what it does not know
+    if expected.dtype.isbuiltin == 2:  # numpy cannot compare what it does not know
         found, expected = found.astype(np.float32), expected.astype(np.float32)
     if expected.dtype.kind not in "fc":
         return bool(np.array_equal(found, expected))

@@ -81,7 +81,7 @@ REFUSED: list[tuple[Case, Position, str, Position | None]] = [
     (case("Reshape", (12,), [3, 4]), Position(0, 1, 4, 3),
      "the 4 steps along axis 0 of operand 0 are not inside one factor of a0=3 a1=4", None),
     (case("Reshape", (3, 4), [4, 3]), Position(0, 1, 3, 1), "no factor lies on axis 0 of operand 0", None),
-    (case("Shape", (3, 4)), Position(0, 1, 3, 1), "Shape: reads the extents of the whole value", None),
+    (case("Shape", (3, 4)), Position(0, 1, 3, 1), "Shape gives the extents of the whole value", None),
 ]  # fmt: skip
 
 

@@ -76,7 +76,7 @@ BARRIERS: list[tuple[Op, tuple[int, ...] | None, str]] = [
     (RELU, None, "the shape of x is unknown"),
     (RELU, (0, 3), "a result is empty"),
     (replace(RELU, type="If", subgraphs={"then_branch": EMPTY}), (2, 3), "If has a subgraph"),
-    (replace(RELU, type="RandomNormalLike"), (2, 3), "RandomNormalLike: random"),
+    (replace(RELU, type="NonZero"), (2, 3), "NonZero finds as many elements as the data has"),
 ]
 
 

@@ -22,7 +22,7 @@ _WHY: Mapping[str, str] = {
     "If Loop Scan SequenceMap": "has a subgraph, which is left as it is",
     "ConcatFromSequence SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert"
     " SequenceLength SplitToSequence": "works on a sequence of tensors, which has no axes",
-    "Optional OptionalGetElement OptionalHasElement": "works on an optional value, which has no axes",
+    "Optional OptionalHasElement": "works on an optional value, which has no axes",
     "DynamicQuantizeLinear": "takes its scale from the least and the greatest of all elements",
 }  # fmt: skip
 
@@ -37,6 +37,7 @@ for _types, _reason in _WHY.items():
     _refuse(_types, _reason)
 
 spec("Size", "...+ -> ()")
+spec("OptionalGetElement", "... -> ...")  # of a tensor; other values have no shape
 
 
 @rule("ConstantOfShape", since=9)
