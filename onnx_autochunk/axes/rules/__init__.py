@@ -3,11 +3,20 @@
 from onnx_autochunk.axes.rules import (
     attention,
     contract,
+    contrib,
+    contrib_attention,
+    contrib_fused,
+    contrib_image,
+    contrib_index,
+    contrib_norm,
+    contrib_quantize,
+    contrib_sequence,
     count,
     crop,
     einsum,
     index,
     loss,
+    ml,
     move,
     normalize,
     pointwise,
@@ -27,7 +36,8 @@ from onnx_autochunk.axes.rules import (
 )
 
 __all__ = [
-    "attention", "contract", "count", "crop", "einsum", "index", "loss", "move", "normalize", "pointwise",
-    "pool", "quantize", "recurrent", "reduce", "reshape", "resize", "sample", "scatter", "shapes",
-    "spectrum", "text", "transposed", "window",
+    "attention", "contract", "contrib", "contrib_attention", "contrib_fused", "contrib_image",
+    "contrib_index", "contrib_norm", "contrib_quantize", "contrib_sequence", "count", "crop", "einsum",
+    "index", "loss", "ml", "move", "normalize", "pointwise", "pool", "quantize", "recurrent", "reduce",
+    "reshape", "resize", "sample", "scatter", "shapes", "spectrum", "text", "transposed", "window",
 ]  # fmt: skip
