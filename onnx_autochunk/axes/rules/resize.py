@@ -123,7 +123,7 @@ def _axis(node: Node, index: int, ratio: Fraction, scale: float, method: Method)
     steps, up, down = size // ratio.denominator, ratio.numerator, ratio.denominator
     reads = method.reads(ratio, is_exact(scale))
     even = node.has(3) or grows_evenly(scale, ratio, steps)
-    if reads is None or not even or np.float32(scale) != np.float32(up / down):
+    if reads is None or not even or steps == 1 or np.float32(scale) != np.float32(up / down):
         return _whole(index)
     before, after = max(0, -(reads[0] // down)), max(0, reads[1] // down)
     if method.coordinates == "pytorch_half_pixel" and up == 1:
@@ -164,5 +164,5 @@ def _by_entry(
             passing[index] = _whole(index)
         else:
             sizes = tuple([entry if axis == index else Linear(after[axis]) for axis in listed])
-            patches[f"a{index}"] = (Patch(3, sizes), Patch("keep_aspect_ratio_policy", None))
+            patches[f"a{index}"] = (Patch(3, sizes),)
     return passing, patches

@@ -90,9 +90,10 @@ def _spreads(node: Node) -> list[_Spread]:
     steps, gaps = steps_and_gaps(node, rank)
     spans, more = reaches(kernel, gaps), node.integers("output_padding") or (0,) * rank
     axes = list(zip(before, after, steps, spans, more, strict=True))
-    pads = node.integers("pads") or (0,) * 2 * rank
-    if node.integers("output_shape") is not None or node.text("auto_pad", "NOTSET").startswith("SAME"):
-        pads = _cut_to_fit(axes, node.text("auto_pad", "NOTSET"))
+    given, kind = node.integers("pads"), node.text("auto_pad", "NOTSET")
+    pads = given or (0,) * 2 * rank
+    if node.integers("output_shape") is not None or (given is None and kind.startswith("SAME")):
+        pads = _cut_to_fit(axes, kind)
     edges = zip(pads[:rank], pads[rank:], strict=True)
     return [
         _Spread(size, result, step, span, front, behind, extra)

@@ -22,6 +22,8 @@ CASES = [
     case("ConvTranspose", (1, 1, 4), (1, 1, 4), strides=[3], auto_pad="VALID", output_padding=[2]),
     case("ConvTranspose", (1, 1, 5, 4), (1, 1, 3, 3), strides=[2, 3], output_shape=[10, 12]),
     case("ConvTranspose", (1, 1, 5), (1, 1, 4), strides=[2], output_shape=[8], auto_pad="SAME_UPPER"),
+    case("ConvTranspose", (1, 1, 5), (1, 1, 3), strides=[2], output_shape=[10], auto_pad="SAME_UPPER"),
+    case("ConvTranspose", (1, 1, 5), (1, 1, 4), strides=[2], pads=[0, 2], auto_pad="SAME_UPPER"),
     case("ConvTranspose", (1, 6, 5), (6, 2, 3), (6,), group=3, strides=[2], pads=[0, 1]),
     case("ConvTranspose", (1, 5, 4), (5, 1, 4), group=5, strides=[2], pads=[1, 1]),
     case("ConvTranspose", (1, 1, 2, 3, 4), (1, 2, 2, 3, 3), strides=[2, 1, 1], pads=[0, 1, 1, 0, 1, 1]),
