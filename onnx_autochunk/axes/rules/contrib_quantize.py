@@ -126,13 +126,25 @@ def gather_block_quantized(node: Node) -> Answer:
     return f"(), {term(picked)}, (), () -> {result}"
 
 
-@contrib_rule("MoE QMoE")
+@contrib_rule("MoE")
 def mixture_of_experts(node: Node) -> Answer:
-    """Every token for itself; the router's rows are those of all sequences in a row."""
+    """Every token for itself; what experts compute in between adds up, unless it is gated or biased."""
+    value, rows = _tokens(node)
+    gated = node.has(5) or node.has(6) or node.text("activation_type", "relu") == "swiglu"
+    if gated:
+        return f"{value}, {rows} e!, (), (), (), (), (), () -> {value}"
+    return f"{value}, {rows} e!, e! i+ d!, e! i, e! d! i -> {value}"
+
+
+@contrib_rule("QMoE")
+def quantised_mixture_of_experts(node: Node) -> Answer:
+    """MoE with packed weights, and weights of the experts beside what chooses them."""
     if node.has(19) or node.has(20):
         return barrier("QMoE with a scale for each block of tokens is not proved")
-    value, rows = ("b s d!", "(b s)") if len(node.shape(0)) == 3 else ("s d!", "s")
-    operands = [value, f"{rows} e!", *["()"] * (len(node.operands) - 2)]
-    if node.op.type == "QMoE" and node.has(14):
-        operands[14] = f"{rows} e!"
-    return f"{', '.join(operands)} -> {value}"
+    value, rows = _tokens(node)
+    return f"{value}, {rows} e!, {'(), ' * 12}{rows} e!{', ()' * 4} -> {value}"
+
+
+def _tokens(node: Node) -> tuple[str, str]:
+    """A term of tokens, and the word for the router's rows: those of all sequences, one after the other."""
+    return ("b s d!", "(b s)") if len(node.shape(0)) == 3 else ("s d!", "s")

@@ -14,7 +14,6 @@ from onnx_autochunk.axes.rules.words import names, term
 
 contrib_spec("NGramHashMapping", "b s!, (), k!, b p!, k!, (), b s! -> b s! k!, b p!")
 contrib_spec("NGramRepeatBlock", "b s!, b v! -> b v!")
-contrib_spec("WordConvEmbedding", "... w!, (), (), () -> ... e!")
 contrib_spec(
     "AttnLSTM",
     "s! b i!, (), (), (), b, d! b h!, d! b h!, (), (), (), (), b m! y!, b, ()"
@@ -41,8 +40,8 @@ def rotary_embedding(node: Node) -> Answer:
 def gemma_rotary_embedding(node: Node) -> Answer:
     """Queries and keys at once; heads pass where both have the same number of them."""
     equal = node.shape(1) == node.shape(3)
-    queries, keys = ("b n s d!", "b n s d!") if equal else ("b n! s d!", "b m! s d!")
-    return f"b s d!, {queries}, {queries}, {keys}, {keys} -> {queries}, {keys}"
+    queries, keys = ("b n s d", "b n s d") if equal else ("b n! s d", "b m! s d")
+    return f"b s d, {queries}, {queries}, {keys}, {keys} -> {queries}, {keys}"
 
 
 def _head_size(node: Node) -> int:
@@ -58,12 +57,19 @@ def linear_attention(node: Node) -> Answer:
     shared, mark = max(queries // groups, 1), "!" if queries < groups else ""
     heads = f"g={groups}{mark} r={shared}!" if shared > 1 else f"g={groups}{mark}"
     query = f"({heads} d!)" if not mark else "q!"
-    state = ("w! " if node.integer("state_window", 0) else "") + "b g d! e!"
+    state = ("w! " if node.integer("state_window", 0) else "") + "b g d! e"
     decay = "(g d!)" if node.has(4) and node.shape(4)[-1] != groups else "g"
     rate = "1" if node.has(5) and node.shape(5)[-1] == 1 else "g"
-    operands = f"b s! {query}, b s! (g d!), b s! (g e!), {state}, b s! {decay}, b s! {rate}"
+    operands = f"b s! {query}, b s! (g d!), b s! (g e), {state}, b s! {decay}, b s! {rate}"
     patches = (*counted("q_num_heads", unit=shared), *counted("kv_num_heads"))
-    return Notation(f"{operands} -> b s! ({heads} e!), {state}", patches={"g": patches})
+    return Notation(f"{operands} -> b s! ({heads} e), {state}", patches={"g": patches})
+
+
+@contrib_rule("WordConvEmbedding")
+def word_embedding(node: Node) -> Answer:
+    """Every word for itself, and every filter; an attribute may count the filters."""
+    patches = {"e": counted("embedding_size")} if node.integer("embedding_size", -1) > 0 else {}
+    return Notation("n w!, e u! v! c!, e, t! c! -> n e", patches=patches)
 
 
 @contrib_rule("CausalConvWithState")

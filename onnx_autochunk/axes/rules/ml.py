@@ -44,9 +44,9 @@ def classifier(node: Node) -> Answer:
 
 @_rule("ArrayFeatureExtractor")
 def features(node: Node) -> Answer:
-    """Elements of the last axis; a vector becomes a matrix of one row."""
-    rank = len(node.shape(0))
-    return "f!, () -> 1 k!" if rank == 1 else "... f!, () -> ... k!"
+    """Elements of the last axis, at places in a row; a vector becomes a matrix of one row."""
+    picked = term([*["1"] * (len(node.shape(1)) - 1), "k"])
+    return f"f!, {picked} -> 1 k" if len(node.shape(0)) == 1 else f"... f!, {picked} -> ... k"
 
 
 @_rule("FeatureVectorizer")

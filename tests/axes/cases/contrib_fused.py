@@ -13,6 +13,8 @@ call, calls = partial(case, domain=MICROSOFT), partial(each, domain=MICROSOFT)
 RELU: dict[str, Any] = {"activation": "Relu"}
 LEAKY: dict[str, Any] = {"activation": "LeakyRelu", "activation_alpha": 0.1}
 
+SIGNS = ints((4, 3), 9, np.float32, low=-9)
+
 CASES = [
     *calls("FastGelu Gelu MurmurHash3 QuickGelu SampleOp ScaledSiLU", (2, 3)),
     *calls("FastGelu Gelu MurmurHash3 QuickGelu SampleOp ScaledSiLU", (5,)),
@@ -45,7 +47,7 @@ CASES = [
     call("FusedMatMulActivation", (2, 4, 3), (5, 4), transA=1, transB=1, **RELU),
     call("FusedMatMulActivation", (3, 4), (4, 5), **RELU),
     call("FusedGemm", (3, 4), (4, 5), (5,), **RELU),
-    call("FusedGemm", (4, 3), (5, 4), transA=1, transB=1, **LEAKY),
+    call("FusedGemm", SIGNS, (5, 4), transA=1, transB=1, **LEAKY),
     call("FusedGemm", (3, 4), (4, 5), (3, 1), **LEAKY),
     call("BiasSoftmax", (2, 3, 5, 4), (2, 1, 1, 4), axis=3, is_inner_broadcast=1),
     call("BiasSoftmax", (2, 3, 5, 4), (1, 1, 5, 4), axis=-1, is_inner_broadcast=0),

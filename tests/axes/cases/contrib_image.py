@@ -11,7 +11,7 @@ from tests.axes.build import MICROSOFT, case, ints
 from tests.axes.oracle import Array
 
 call = partial(case, domain=MICROSOFT)
-SCALE, POINT = np.float32(0.1), np.uint8(3)
+SCALE, COARSE, POINT = np.float32(0.1), np.float32(9.0), np.uint8(3)
 RELU: dict[str, Any] = {"activation": "Relu"}
 FUSED, LAST, FUSED_LAST = (partial(call, name) for name in ("FusedConv", "NhwcConv", "NhwcFusedConv"))
 QUANTISED = partial(call, "QLinearConv")
@@ -30,6 +30,7 @@ CASES = [
     LAST((2, 5, 6, 3), (4, 3, 3, 3), (4,), pads=[1, 1, 1, 1]),
     LAST((1, 6, 8, 4), (6, 2, 2, 2), strides=[2, 2], group=2, kernel_shape=[2, 2]),
     FUSED_LAST((2, 5, 6, 3), (4, 3, 3, 3), (4,), (2, 3, 3, 4), strides=[2, 2], pads=[1, 1, 1, 1], **RELU),
+    FUSED_LAST((2, 5, 6, 3), (4, 3, 3, 3), None, (2, 5, 6, 4), pads=[1, 1, 1, 1]),
     FUSED_LAST((1, 6, 5, 4), (6, 2, 3, 1), group=2, dilations=[2, 1]),
     QUANTISED(
         q(2, 5, 6, 3),
@@ -38,14 +39,14 @@ CASES = [
         q(4, 3, 3, 3),
         np.full(4, 0.1, np.float32),
         np.full(4, 3, np.uint8),
-        SCALE,
+        COARSE,
         POINT,
         ints((4,), 99, np.int32),
         channels_last=1,
         pads=[1, 1, 1, 1],
     ),
     QUANTISED(
-        q(2, 4, 6, 5), SCALE, POINT, q(6, 2, 2, 1), SCALE, POINT, SCALE, POINT, group=2, strides=[2, 1]
+        q(2, 4, 6, 5), SCALE, POINT, q(6, 2, 2, 1), SCALE, POINT, COARSE, POINT, group=2, strides=[2, 1]
     ),
     call("NhwcMaxPool", q(2, 5, 6, 3), kernel_shape=[3, 2], strides=[1, 2], pads=[1, 0, 1, 0]),
     call("NhwcMaxPool", q(1, 6, 4, 5), kernel_shape=[2, 2], strides=[2, 2]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import numpy as np
 from onnx import helper
 
 from tests.axes.build import case, ints
@@ -52,6 +53,7 @@ VECTORS: dict[str, Any] = {
     "rho": [0.1],
     "support_vectors": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
 }
+HALVES = ints((4, 3), 2).astype(np.float32) / 2
 LINES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
 
 CASES = [
@@ -67,10 +69,11 @@ CASES = [
     call("OneHotEncoder", ints((5,), 4), cats_int64s=[0, 1, 2], zeros=1),
     call("Scaler", (4, 3), scale=[1.0, 2.0, 3.0], offset=[0.1, 0.2, 0.3]),
     call("Scaler", (2, 5), scale=[2.0], offset=[0.1]),
-    call("Imputer", (4, 3), imputed_value_floats=[1.0, 2.0, 3.0], replaced_value_float=0.5),
+    call("Imputer", HALVES, imputed_value_floats=[1.0, 2.0, 3.0], replaced_value_float=0.5),
     call("Imputer", ints((2, 5), 3), imputed_value_int64s=[7], replaced_value_int64=1),
     call("ArrayFeatureExtractor", (4, 5), ints((3,), 5)),
-    call("ArrayFeatureExtractor", (2, 3, 5), ints((2,), 5)),
+    call("ArrayFeatureExtractor", (2, 3, 5), ints((1, 2), 5)),
+    call("ArrayFeatureExtractor", (5,), ints((3,), 5)),
     call("FeatureVectorizer", (4, 2), (4, 3), inputdimensions=[2, 3]),
     call("FeatureVectorizer", (5, 3), inputdimensions=[3]),
     call("LinearRegressor", (4, 3), coefficients=LINES, intercepts=[0.1, 0.2], targets=2),
