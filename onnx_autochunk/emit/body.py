@@ -172,8 +172,10 @@ def patched_operand(
     numbers = chunk.calls[index].patches[operand]
     inputs = weaving.graph.ops[index].inputs
     name = inputs[operand] if operand < len(inputs) else ""
-    data = weaving.graph.values[name].data if name else None
-    return np.array(numbers, np.int64) if data is None else np.array(numbers, data.dtype).reshape(data.shape)
+    if not name:
+        return np.array(numbers, np.int64)
+    value = weaving.graph.values[name]
+    return np.array(numbers, value.dtype).reshape(value.shape or ())
 
 
 def _attributes(
