@@ -128,11 +128,11 @@ class Trials:
         return self._known[plan.regions]
 
     def _on_paper(self, plan: Plan) -> Timeline:
-        graph = derive(weave(self.loaded, plan)).graph
+        graph = derive(weave(self.loaded, plan, self.planner.setting.rules)).graph
         return simulate(graph, provider=self.planner.options.provider)
 
     def _emitted(self, draft: _Draft) -> Trial:
-        return Trial(draft.plan, weave(self.loaded, draft.plan), draft.timeline)
+        return Trial(draft.plan, weave(self.loaded, draft.plan, self.planner.setting.rules), draft.timeline)
 
 
 def _framings(plan: Plan) -> tuple[Frames, ...]:

@@ -16,6 +16,7 @@ from ..axes import Call, Position, Range
 from ..errors import RuleError
 from ..graph.model import Graph
 from ..plan.region import Cut, Region
+from ..plan.rules import Rules
 from .calls import ChunkCalls, Member
 from .scope import Scope
 
@@ -29,12 +30,14 @@ class Weaving:
 
     Attributes:
         graph: the records that the plan speaks of.
+        rules: of its ops.
         nodes: the model's node for each op.
         values: the value that now stands for each name.
     """
 
     model: ir.Model
     graph: Graph
+    rules: Rules
     nodes: Sequence[ir.Node]
     values: dict[str, ir.Value]
 

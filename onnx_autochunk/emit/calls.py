@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..axes import Call, Range, Refusal, Rule, Step, call, carry, rule_for
+from ..axes import Call, Range, Refusal, Rule, Step, call, carry
 from ..errors import RuleError
 from ..graph.model import Graph, Op
 from ..plan.region import Cut, Region
+from ..plan.rules import Rules
 
 _Key = TypeVar("_Key")
 
@@ -49,17 +50,16 @@ class ChunkCalls:
     slices: Mapping[Cut, Range]
 
 
-def members(graph: Graph, region: Region) -> tuple[Member, ...]:
+def members(graph: Graph, region: Region, rules: Rules) -> tuple[Member, ...]:
     """The ops of a region, in order.
 
     Raises:
         RuleError: an op refuses the flow: a bug of this package.
     """
-    return tuple(_member(graph, graph.ops[index], region) for index in region.ops)
+    return tuple(_member(rules[index], graph.ops[index], region) for index in region.ops)
 
 
-def _member(graph: Graph, op: Op, region: Region) -> Member:
-    rule = rule_for(op, graph)
+def _member(rule: Rule, op: Op, region: Region) -> Member:
     at, name = next((at, name) for at, name in enumerate(op.outputs) if name)
     step = carry(rule, position=region.flow[name], result=at)
     if isinstance(step, Refusal):

@@ -28,7 +28,7 @@ from .unroll import concat, emit_chunk
 def emit_scan(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[str, ir.Value]:
     """Write a region as a Scan; the whole outputs by their old names."""
     chunking, outputs = planned.chunking, planned.region.outputs
-    inside = members(weaving.graph, planned.region)
+    inside = members(weaving.graph, planned.region, weaving.rules)
     stacked = _scan(weaving, scope, planned, inside)
     whole = {cut.value: _unstack(weaving, scope, planned, cut, value) for cut, value in stacked.items()}
     if not chunking.tail:

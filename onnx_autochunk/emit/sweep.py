@@ -24,7 +24,7 @@ def emit_sweep(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[s
     hosts = sweep_hosts(weaving.graph, region)
     assert hosts is not None, "only regions with hosts are planned as sweeps"
     buffers = {cut.value: weaving.values[cut.value] for cut in region.sliced}
-    inside = members(weaving.graph, region)
+    inside = members(weaving.graph, region, weaving.rules)
     for number, bounds in enumerate(planned.chunking.bounds):
         inner = Scope(f"{scope.prefix}/{number}", scope.names)
         inner.nodes, inner.constants = scope.nodes, scope.constants

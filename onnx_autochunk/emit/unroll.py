@@ -16,7 +16,7 @@ from .scope import Scope
 
 def emit_unroll(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[str, ir.Value]:
     """Write a region out; the whole outputs by their old names."""
-    inside = members(weaving.graph, planned.region)
+    inside = members(weaving.graph, planned.region, weaving.rules)
     chunks = [
         emit_chunk(weaving, scope, planned, inside, bounds, number)
         for number, bounds in enumerate(planned.chunking.bounds)

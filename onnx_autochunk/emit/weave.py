@@ -12,6 +12,7 @@ from ..graph.einsum import put_back
 from ..graph.load import Loaded
 from ..options import Form, Options
 from ..plan.plan import Frames, Plan, PlannedRegion
+from ..plan.rules import Rules
 from .body import Weaving
 from .frame import frame, frameable
 from .opset import opset_obstacle, raise_opset
@@ -29,10 +30,16 @@ _EMIT: Mapping[Form, Callable[[Weaving, Scope, PlannedRegion], dict[str, ir.Valu
 }
 
 
-def weave(loaded: Loaded, plan: Plan) -> ir.Model:
-    """The model with the plan's regions chunked; `loaded` stays as it is."""
+def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> ir.Model:
+    """The model with the plan's regions chunked; `loaded` stays as it is.
+
+    Args:
+        loaded: the model.
+        plan: for its graph.
+        rules: of its ops, where they have been looked up before.
+    """
     model = loaded.model.clone()
-    weaving = _weaving(loaded, model)
+    weaving = _weaving(loaded, model, rules or Rules(loaded.graph, range(len(loaded.graph.ops))))
     names = Names(_taken(model))
     added = [_replace(weaving, planned, Scope(f"chunk/{planned.name}", names)) for planned in plan.regions]
     replaced = put_back(model, loaded.einsums)
@@ -81,13 +88,13 @@ def describe(plan: Plan) -> dict[str, object]:
     return {"schema": 1, "regions": regions}
 
 
-def _weaving(loaded: Loaded, model: ir.Model) -> Weaving:
+def _weaving(loaded: Loaded, model: ir.Model, rules: Rules) -> Weaving:
     """The same records over the copied model: nodes and values are found again by position and name."""
     values = {v.name: v for v in model.graph.inputs if v.name}
     values.update(model.graph.initializers)
     values.update({v.name: v for node in model.graph for v in node.outputs if v.name})
     copies = dict(zip(loaded.model.graph, model.graph, strict=True))
-    return Weaving(model, loaded.graph, tuple(copies[node] for node in loaded.nodes), values)
+    return Weaving(model, loaded.graph, rules, tuple(copies[node] for node in loaded.nodes), values)
 
 
 def _taken(model: ir.Model) -> set[str]:
