@@ -241,8 +241,13 @@ def _snapshots(growth: _Growth, start: int) -> Iterator[Region]:
 
 
 def _varies(step: Step) -> bool:
-    """True when chunks of one length differ: clipped at the edges, or with attributes that count."""
+    """True when chunks of one length differ: clipped at the edges, or with attributes that count.
+
+    What is seen through a window may also be longer than all chunks together, so that they do not make it up.
+    """
     if any(place.has_halo for place in (*step.operands, *step.results) if place):
+        return True
+    if step.factor and any(place.window for place in step.factor.operands if place):
         return True
     patches = step.factor.patches if step.factor else ()
     return any(isinstance(patch.target, str) and not _is_uniform(patch) for patch in patches)

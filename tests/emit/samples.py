@@ -171,4 +171,45 @@ SAMPLES: Mapping[str, Sample] = {
         forms=(Form.UNROLL,),
         lengths=(1, 4, 8),
     ),
+    "a triangle whose diagonal moves": Sample(
+        "(float[2,9,8] x) => (float[2,9,8] z) { t = Relu(x)  cut = Trilu(t)  y = Tanh(cut)  z = Neg(y) }",
+        (Stretch("cut y", 1),),
+        lengths=(1, 4, 8),
+        forms=ALL,
+    ),
+    "ones whose diagonal is an attribute": Sample(
+        """(float[9,7] x) => (float[9,7] z) {
+            t = Relu(x)  ones = EyeLike<k=1>(t)  y = Add(t, ones)  z = Neg(y)
+        }""",
+        (Stretch("ones y", 0),),
+        lengths=(1, 4, 8),
+        forms=(Form.UNROLL, Form.SWEEP),
+    ),
+    "groups counted by an attribute": Sample(
+        """(float[2,12,5] x) => (float[2,12,5] z) <float[2,12,5] n, float[2,12,5] y> {
+            t = Relu(x)  n = GroupNormalization<num_groups=6>(t, scale, bias)  y = Tanh(n)  z = Neg(y)
+        }""",
+        (Stretch("n y", 1, steps=6),),
+        weights={"scale": (12,), "bias": (12,)},
+        lengths=(1, 2, 4),
+        forms=ALL,
+    ),
+    "rows that see no later keys": Sample(
+        """(float[2,3,9,4] q, float[2,3,9,4] k) => (float[2,3,9,4] z) {
+            t = Relu(q)  a = Attention<is_causal=1>(t, k, k)  y = Tanh(a)  z = Neg(y)
+        }""",
+        (Stretch("a y", 2),),
+        lengths=(1, 4, 8),
+        forms=ALL,
+        opset=24,
+    ),
+    "rows picked from more of them": Sample(
+        """(float[9,7] x, float[8,6] u) => (float[8,6] z) {
+            t = Relu(x)  at = Cast<to=7>(u)  picked = GatherElements<axis=1>(t, at)  y = Tanh(picked)
+            z = Neg(y)
+        }""",
+        (Stretch("picked y", 0),),
+        lengths=(1, 2, 5),
+        forms=(Form.UNROLL,),
+    ),
 }
