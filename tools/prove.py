@@ -90,7 +90,14 @@ def _row(entry: Entry, proof: Proof, lives: Lives) -> Row:
         barrier=None if proof.barrier is None else proof.barrier.removeprefix(f"{entry.type}: "),
         cases=proof.cases,
         axes_proved=proof.axes_proved,
+        added=_is_added(entry),
     )
+
+
+def _is_added(entry: Entry) -> bool:
+    """True when ONNX has the domain, but not the operator."""
+    known = {(schema.domain, schema.name) for schema in onnx.defs.get_all_schemas()}
+    return (entry.domain, entry.type) not in known and any(entry.domain == domain for domain, _ in known)
 
 
 def _telling(case: Case) -> tuple[int, int]:

@@ -40,6 +40,7 @@ class Row:
         notes: what the notation cannot say.
         cases: calls that the oracle has run.
         axes_proved: pairs of a call and an axis that passes.
+        added: ONNX does not know it: ONNX Runtime has put it into a domain of ONNX.
     """
 
     domain: str
@@ -52,6 +53,12 @@ class Row:
     barrier: str | None = None
     cases: int = 0
     axes_proved: int = 0
+    added: bool = False
+
+    @property
+    def group(self) -> str:
+        """The domain, for counting; operators that ONNX Runtime adds to one are a group of their own."""
+        return f"{self.domain}, added by ONNX Runtime" if self.added else self.domain
 
     @property
     def versions(self) -> str:
@@ -70,9 +77,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many live operators of a domain have what."""
+    """How many live operators of a group have what."""
 
-    domain: str
+    group: str
     ruled: int
     barred: int
     missing: int
@@ -82,7 +89,7 @@ class Count:
         has = (
             f"{self.ruled} with a rule, {self.barred} with a reasoned barrier, {self.missing} with {NOTHING}"
         )
-        return f"{self.domain}: {total} operators, {has}"
+        return f"{self.group}: {total} operators, {has}"
 
 
 @cache
@@ -106,21 +113,21 @@ def rows(domain: str | None = None, patterns: Collection[str] = ()) -> tuple[Row
 
 
 def counts(found: Iterable[Row]) -> tuple[Count, ...]:
-    """One count for each domain; operators that the newest opset lacks are left out."""
+    """One count for each group; operators that the newest opset lacks are left out."""
     ruled: dict[str, set[str]] = {}
     barred: dict[str, set[str]] = {}
     live: dict[str, set[str]] = {}
     for row in found:
-        for group, belongs in ((live, row.until is None), (ruled, row.rule), (barred, row.barrier)):
-            members = group.setdefault(row.domain, set())
+        for having, belongs in ((live, row.until is None), (ruled, row.rule), (barred, row.barrier)):
+            members = having.setdefault(row.group, set())
             if belongs:
                 members.add(row.op)
-    return tuple(_count(domain, live[domain], ruled[domain], barred[domain]) for domain in live)
+    return tuple(_count(group, live[group], ruled[group], barred[group]) for group in live)
 
 
-def _count(domain: str, live: set[str], ruled: set[str], barred: set[str]) -> Count:
+def _count(group: str, live: set[str], ruled: set[str], barred: set[str]) -> Count:
     with_rule, with_reason = live & ruled, (live & barred) - ruled
-    return Count(domain, len(with_rule), len(with_reason), len(live - with_rule - with_reason))
+    return Count(group, len(with_rule), len(with_reason), len(live - with_rule - with_reason))
 
 
 def to_json(found: Iterable[Row]) -> str:
