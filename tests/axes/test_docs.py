@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = (DOCS / "operators.md", DOCS / "adding-an-operator.md")
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"`(\w+/[\w/]+(?:\.\w+|/))`")
 _LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
@@ -62,3 +63,9 @@ def test_blocks_are_code_or_its_output(page: Path) -> None:
 def test_links_lead_to_files(page: Path) -> None:
     links = set(_LINK.findall(page.read_text(encoding="utf-8")))
     assert {link for link in links if not (page.parent / link).is_file()} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = set(_FILE.findall(page.read_text(encoding="utf-8")))
+    assert {name for name in named if not (ROOT / name).exists()} == set()
