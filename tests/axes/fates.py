@@ -20,11 +20,13 @@ from functools import cache, partial
 import numpy as np
 
 from onnx_autochunk.axes import Factor, Rule, Step
+from onnx_autochunk.axes.fit import Shape
+from onnx_autochunk.axes.registry import Node
+from onnx_autochunk.graph.model import Graph
 from tests.axes.cases import CASES
 from tests.axes.guarded import guarded
-from tests.axes.missing import shapes_of
 from tests.axes.mutants import Mutant, mutants
-from tests.axes.oracle import Array, Case, Chunk, Run, assert_step, chunks, flows, rule_of, runner
+from tests.axes.oracle import Array, Case, Chunk, Run, assert_step, chunks, flows, graph_of, rule_of, runner
 from tests.axes.reasons import WHOLE_THOUGH_IT_PASSES
 
 Key = tuple[str, str, str]  # domain, operator, what is wrong
@@ -70,8 +72,14 @@ def _tasks() -> Iterator[tuple[Key, Callable[[], Fate]]]:
         run = runner(case)
         whole = run(case.operands)
         rule = rule_of(case, whole)
-        for mutant in mutants(rule, *shapes_of(case, whole)):
+        graph = graph_of(case, whole)
+        node = Node(graph.ops[0], graph, *_shapes(graph))
+        for mutant in mutants(rule, node):
             yield (case.domain, case.type, mutant.what), partial(_fate, case, run, rule, mutant, whole)
+
+
+def _shapes(graph: Graph) -> tuple[tuple[Shape | None, ...], tuple[Shape | None, ...]]:
+    return tuple(map(graph.shape, graph.ops[0].inputs)), tuple(map(graph.shape, graph.ops[0].outputs))
 
 
 def _fate(case: Case, run: Run, rule: Rule, mutant: Mutant, whole: Sequence[Array]) -> Fate:

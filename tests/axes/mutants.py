@@ -12,6 +12,8 @@ from itertools import combinations
 
 from onnx_autochunk.axes import Factor, Linear, Mark, Patch, Place, Rule, Window
 from onnx_autochunk.axes.fit import Shape
+from onnx_autochunk.axes.registry import Node, _check
+from onnx_autochunk.errors import RuleError
 
 Shapes = Sequence[Shape | None]
 Places = tuple[Place | None, ...]
@@ -26,31 +28,29 @@ class Mutant:
     rule: Rule
 
 
-def mutants(rule: Rule, operands: Shapes, results: Shapes) -> Iterator[Mutant]:
-    """Every mistake in one bound rule."""
+def mutants(rule: Rule, node: Node) -> Iterator[Mutant]:
+    """Every mistake in the rule of one node."""
     for factor in rule.factors:
-        found = _marks(factor) if factor.mark is Mark.WHOLE else _changed(factor, operands, results)
+        found = _marks(factor) if factor.mark is Mark.WHOLE else _changed(factor, node.operands, node.results)
         for what, mutant in found:
             made = replace(rule, factors=tuple(mutant if f is factor else f for f in rule.factors))
-            if mutant != factor and _is_accepted(mutant, rule, results):
+            if mutant != factor and _is_accepted(replace(rule, factors=(mutant,)), node):
                 yield Mutant(f"{factor.name}: {what}", (mutant,), made)
         for operand, result in rule.sizes.items():
             if factor.results[result] and factor.mark is Mark.MAP:
                 kept = {o: r for o, r in rule.sizes.items() if o != operand}
-                yield Mutant(
-                    f"{factor.name}: operand {operand} is not rewritten", (factor,), replace(rule, sizes=kept)
-                )
+                what = f"{factor.name}: operand {operand} is not rewritten"
+                yield Mutant(what, (factor,), replace(rule, sizes=kept))
     yield from _swapped(rule)
 
 
-def _is_accepted(factor: Factor, rule: Rule, results: Shapes) -> bool:
-    """What `registry` demands of every rule."""
-    given = [place for place, shape in zip(factor.results, results, strict=True) if shape is not None]
-    if factor.mark is not Mark.MAP:
-        return not any(given) and any(factor.operands)
-    cuts = any(factor.operands) or factor.patches or any(factor.results[r] for r in rule.sizes.values())
-    steps = [place.window.step for place in factor.operands if place and place.window]
-    return all(given) and bool(cuts) and (not factor.crop or steps == [1])
+def _is_accepted(rule: Rule, node: Node) -> bool:
+    """What the registry demands of a rule, and that partial results have parts of something."""
+    try:
+        _check(rule, node)
+    except RuleError:
+        return False
+    return all(factor.mark is Mark.MAP or any(factor.operands) for factor in rule.factors)
 
 
 def _changed(factor: Factor, operands: Shapes, results: Shapes) -> Iterator[tuple[str, Factor]]:
@@ -122,8 +122,8 @@ def _numbers(patch: Patch) -> Iterator[tuple[str, tuple[Linear, ...] | Linear]]:
 
 
 def _linear(number: Linear) -> Iterator[tuple[str, Linear]]:
-    for term in ("base", "start", "stop", "first", "last"):
-        for by in (-1, 1):
+    for term in ("base", "start", "stop", "first", "last", "most"):
+        for by in (-1, 1) if getattr(number, term) is not None else ():
             yield f"{term} {by:+}", replace(number, **{term: getattr(number, term) + by})
 
 

@@ -70,7 +70,7 @@ def plain_barrier(entry: Entry) -> str | None:
     unread: Any = SimpleNamespace(op=SimpleNamespace(type=entry.type))
     try:
         answer = entry.make(unread)
-    except AttributeError:
+    except Exception:  # it looked further than the name
         return None
     return answer.barrier if isinstance(answer, Rule) else None
 
