@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.axes.build import MICROSOFT, case, each
+from tests.axes.build import case, each
 
 SCALE_1, SCALE_3, SCALE_34 = [(1,)] * 4, [(3,)] * 4, [(3, 4)] * 4
 CASES = [
@@ -43,8 +43,4 @@ CASES = [
     case("LRN", (1, 4, 5, 2), size=5, alpha=1.0),
     case("LRN", (2, 7, 3, 2), size=5, alpha=1.0, opset=7),
     case("LRN", (2, 3, 4, 1), size=1, alpha=1.0),
-    case("SkipLayerNormalization", (2, 3, 5), (2, 3, 5), (5,), (5,), (5,), domain=MICROSOFT),
-    case("SkipLayerNormalization", (4, 3, 5), (4, 3, 5), (5,), domain=MICROSOFT, y="1001"),
-    case("SkipSimplifiedLayerNormalization", (2, 3, 5), (2, 3, 5), (5,), domain=MICROSOFT),
-    case("SkipSimplifiedLayerNormalization", (4, 3, 5), (4, 3, 5), (5,), domain=MICROSOFT, y="1001"),
 ]
