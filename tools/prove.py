@@ -87,7 +87,7 @@ def _row(entry: Entry, proof: Proof, lives: Lives) -> Row:
         family=entry.family,
         rule=None if best is None or proof.barrier is not None else notation(entry, best),
         notes=() if best is None else tuple(_notes(proved(best))),
-        barrier=None if proof.barrier is None else proof.barrier.removeprefix(f"{entry.type}: "),
+        barrier=proof.barrier,
         cases=proof.cases,
         axes_proved=proof.axes_proved,
         added=_is_added(entry),
