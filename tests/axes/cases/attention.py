@@ -8,9 +8,9 @@ import numpy as np
 
 from tests.axes.build import case, flags, ints
 
-FOUR = (2, 4, 5, 6), (2, 4, 3, 6), (2, 4, 3, 2)
-SQUARE = [(2, 4, 5, 6)] * 3
-GROUPED = (2, 6, 5, 4), (2, 3, 4, 4), (2, 3, 4, 4)
+FOUR = (2, 4, 5, 6), (2, 4, 3, 6), (2, 4, 3, 7)
+SQUARE = (2, 4, 5, 6), (2, 4, 5, 6), (2, 4, 5, 7)
+GROUPED = (2, 6, 5, 7), (2, 3, 4, 7), (2, 3, 4, 8)
 PACKED = (2, 5, 12), (2, 4, 12), (2, 4, 6)
 FEW_HEADS = (2, 5, 24), (2, 4, 12), (2, 4, 6)
 PAST = (2, 2, 4, 6), (2, 2, 4, 6)
@@ -28,7 +28,7 @@ CASES = [
     # grouped queries, one group for all among them
     case("Attention", *GROUPED, (5, 4)),
     case("Attention", *GROUPED, (2, 6, 5, 4), y="1001"),
-    case("Attention", (2, 4, 5, 6), (2, 1, 3, 6), (2, 1, 3, 6), (4, 5, 3)),
+    case("Attention", (2, 4, 5, 6), (2, 1, 3, 6), (2, 1, 3, 7), (4, 5, 3)),
     # packed heads
     case("Attention", *PACKED, (2, 3, 5, 4), **THREE),
     case("Attention", *PACKED, (3, 5, 4), y="1111", **THREE),
@@ -47,8 +47,8 @@ CASES = [
     case("Attention", *SQUARE, (5, 5), is_causal=1, opset=24, y="1001", qk_matmul_output_mode=3),
     case("Attention", (2, 3, 12), (2, 5, 12), (2, 5, 12), is_causal=1, opset=24, **THREE),
     case("Attention", *SQUARE, None, None, None, [5, 5], is_causal=1, opset=24),
-    case("Attention", (2, 4, 3, 6), *SQUARE[:2], None, None, None, [4, 3], is_causal=1, opset=25),
-    case("Attention", (2, 4, 3, 6), *SQUARE[:2], None, None, None, np.array([4, 5]), is_causal=1, opset=24),
+    case("Attention", (2, 4, 3, 6), *SQUARE[1:], None, None, None, [4, 3], is_causal=1, opset=25),
+    case("Attention", (2, 4, 3, 6), *SQUARE[1:], None, None, None, np.array([4, 5]), is_causal=1, opset=24),
     case("Attention", *SQUARE, left_window_size=2, right_window_size=0, opset=25),
     case("Attention", *SQUARE, left_window_size=1, is_causal=1, opset=25),
     case("Attention", *SQUARE, left_window_size=1, right_window_size=1, opset=25),
