@@ -20,23 +20,26 @@ def quantize(node: Node) -> Answer:
     """An axis passes with its scales; of a blocked one, blocks do, or a part of each."""
     words, scales = names(len(node.shape(0))), node.shape(1)
     value, scale = list(words), "()"
-    if len(scales) == 1 and scales != (1,):
-        scale = words[node.axis(1, len(words))]
-    elif len(scales) > 1:
+    if scales and node.integer("block_size", 0):
         value, scale = _blocked(node, words)
+    elif scales not in ((), (1,)):
+        scale = words[node.axis(1, len(words))]
     text = f"{term(value)}, {scale}, {scale} -> {term(value)}"
     return Notation(text, patches={"t": (Patch("block_size", steps()),)})
 
 
 def _blocked(node: Node, words: list[str]) -> tuple[list[str], str]:
-    """One scale a block; an uneven last block makes the axis whole unless there is but one."""
+    """One scale a block; an uneven last block makes the axis whole unless there is but one.
+
+    So it is where it is the only axis: ONNX Runtime takes a single scale for one of the whole value.
+    """
     axis, block = node.axis(1, len(words)), node.integer("block_size", 0)
     size, blocks = node.shape(0)[axis], node.shape(1)[axis]
     word = words[axis]
     if blocks == 1:
         value, scale = word, "1"
     elif size == blocks * block:
-        value, scale = f"({word} t={block})", word
+        value, scale = f"({word}{'!' if len(words) == 1 else ''} t={block})", word
     else:
         value, scale = f"{word}!", "s!"
     rest = words[axis + 1 :]

@@ -74,6 +74,8 @@ CASES = [
     case("DequantizeLinear", ints((4, 6), 9, np.uint8), (4, 3), axis=1, block_size=2),
     case("DequantizeLinear", ints((4, 5), 9, np.uint8), (2, 5), axis=0, block_size=3),
     case("DequantizeLinear", ints((3, 5, 2), 9, np.uint8), (3, 1, 2), block_size=7, opset=21),
+    case("DequantizeLinear", ints((6,), 9, np.uint8), (3,), axis=0, block_size=2),
+    case("QuantizeLinear", (5,), _scales(2), axis=0, block_size=3),
     *_narrow(),
     _conv((2, 3, 5, 4), (4, 3, 3, 3), pads=[1, 1, 1, 1]),
     _conv((1, 3, 6, 5), (4, 3, 2, 1), scale=(4,), bias=4, strides=[2, 1], opset=10),
