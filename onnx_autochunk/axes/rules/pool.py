@@ -7,9 +7,10 @@ Source: https://onnx.ai/onnx/operators/onnx__AveragePool.html, onnx__RoiAlign.ht
 
 from __future__ import annotations
 
+from onnx_autochunk.axes.fit import Shape
 from onnx_autochunk.axes.registry import Answer, Node, barrier, rule, spec
-from onnx_autochunk.axes.rules.window import space_of
-from onnx_autochunk.axes.rules.words import term
+from onnx_autochunk.axes.rules.window import space_of, steps_and_gaps
+from onnx_autochunk.axes.rules.words import names, term
 
 
 @rule("MaxPool AveragePool LpPool")
@@ -17,8 +18,18 @@ def pool(node: Node) -> Answer:
     """Batch and channels are independent; MaxPool's indices count through the whole value."""
     if node.gives(1):
         return barrier("MaxPool gives indices into the whole value")
-    space = space_of(node, node.integers("kernel_shape") or ())
+    kernel = node.integers("kernel_shape") or ()
+    if node.text("auto_pad", "NOTSET").startswith("SAME") and _leaves_gaps(node, kernel):
+        inputs, results = ([f"{word}!" for word in names(len(kernel), prefix)] for prefix in "is")
+        return f"{term(['n', 'c', *inputs])} -> {term(['n', 'c', *results])}"
+    space = space_of(node, kernel)
     return space.notation(f"{term(['n', 'c', *space.inputs])} -> {term(['n', 'c', *space.results])}")
+
+
+def _leaves_gaps(node: Node, kernel: Shape) -> bool:
+    """True when windows do not touch: ORT makes such automatic padding negative, which none can be given."""
+    steps, gaps = steps_and_gaps(node, len(kernel))
+    return any((size - 1) * gap + 1 < step for size, gap, step in zip(kernel, gaps, steps, strict=True))
 
 
 @rule("MaxUnpool")

@@ -37,10 +37,11 @@ def keep_order(node: Node) -> Answer:
 def squeeze(node: Node) -> Answer:
     """Without axes, they are supplied: a chunk of length 1 would lose its chunked axis."""
     factors = _regrouped(node)
-    if node.has(1) or node.integers("axes") is not None:
+    is_empty = node.has(1) and node.shape(1) == (0,)
+    if not is_empty and (node.has(1) or node.integers("axes") is not None):
         return Rule(factors)
     narrow = tuple([Linear(axis) for axis, size in enumerate(node.shape(0)) if size == 1])
-    if not narrow:
+    if is_empty or not narrow:
         return barrier("Squeeze without axes removes a chunked axis of length 1")
     patch = Patch("axes" if node.op.version < 13 else 1, narrow)
     return Rule(tuple([replace(factor, patches=(patch,)) for factor in factors]))

@@ -17,6 +17,7 @@ CASES = [
     *each("MaxPool AveragePool LpPool", (1, 2, 9), kernel_shape=[3], dilations=[2], pads=[2, 1]),
     *each("MaxPool AveragePool LpPool", (1, 2, 7), kernel_shape=[3], auto_pad="SAME_LOWER", strides=[2]),
     *each("MaxPool AveragePool LpPool", (1, 2, 6), kernel_shape=[2], auto_pad="SAME_UPPER", opset=10),
+    *each("AveragePool LpPool", (2, 3, 6), kernel_shape=[1], auto_pad="SAME_UPPER", strides=[3]),
     *each("MaxPool AveragePool LpPool", (1, 2, 3, 4, 5), kernel_shape=[2, 2, 1], pads=[0, 1, 0, 1, 0, 0]),
     *each("MaxPool AveragePool LpPool", (1, 2, 8), **HANGING),
     case("MaxPool", (1, 2, 6, 5), kernel_shape=[2, 1], strides=[2, 1], ceil_mode=1),

@@ -24,6 +24,7 @@ CASES = [
     case("Squeeze", (3, 1, 4), [1]),
     case("Squeeze", (1, 5, 1), axes=[0, -1], opset=11),
     case("Squeeze", (1, 5, 1)),
+    case("Squeeze", (1, 5, 1), []),
     case("Squeeze", (3, 1, 4, 1)),
     case("Squeeze", (3, 1, 4), opset=11),
     case("Squeeze", (3, 4)),
