@@ -210,6 +210,8 @@ def _refuse(rule: Rule, position: Position, operand: int | None, result: int | N
     ]
     if not spanned:
         return Refusal(f"no factor lies on {where}")
+    if seen := next((factor.name for place, factor in spanned if place.window), None):
+        return Refusal(f"{where} is seen through windows: a flow comes from the result (factor {seen})")
     spanned.sort(key=lambda pair: pair[0].outer)
     names = " ".join(f"{factor.name}={factor.extent}" for _, factor in spanned)
     reason = f"the {position.extent} steps along {where} are not inside one factor of {names}"

@@ -102,6 +102,69 @@ def test_partial_results_carry_their_mark() -> None:
     assert step == Step((Position(1, 1, 4, 1), Position(0, 1, 4, 1)), (None,), Mark.SUM)
 
 
+CONV_3 = case("Conv", (1, 2, 8), (2, 2, 3), pads=[1, 1])
+CONV_5 = case("Conv", (1, 2, 8), (2, 2, 5), pads=[2, 2])
+HALVED = case("MaxPool", (1, 2, 8), kernel_shape=[3], strides=[2], pads=[1, 0])
+HALOS: list[tuple[str, Case, Position, Position]] = [
+    ("of a window", CONV_3, Position(2, 1, 8, 1), Position(2, 1, 8, 1, 1, 1)),
+    ("of a window on a halo", CONV_5, Position(2, 1, 8, 1, 1, 1), Position(2, 1, 8, 1, 3, 3)),
+    ("of strides", HALVED, Position(2, 1, 4, 1), Position(2, 1, 4, 2, 1, 0)),
+    ("of strides on a halo", HALVED, Position(2, 1, 4, 1, 1, 1), Position(2, 1, 4, 2, 3, 2)),
+    ("of strides, chunks of two steps", HALVED, Position(2, 1, 2, 2), Position(2, 1, 2, 4, 1, 0)),
+    ("in another unit", case("Reshape", (1, 2, 8), [1, 16]), Position(1, 1, 2, 8, 3, 1),
+     Position(1, 1, 2, 1, 1, 1)),
+    ("that passes", case("Relu", (1, 2, 8)), Position(2, 1, 8, 1, 2, 1), Position(2, 1, 8, 1, 2, 1)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("call", "position", "expected"), [halo[1:] for halo in HALOS], ids=[h[0] for h in HALOS]
+)
+def test_halos(call: Case, position: Position, expected: Position) -> None:
+    step = carry(_rule(call), result=0, position=position)
+    assert isinstance(step, Step)
+    assert step.operands[0] == expected
+
+
+def test_through_a_window_a_flow_is_followed_from_the_results_only() -> None:
+    found = carry(_rule(CONV_3), operand=0, position=Position(2, 1, 8, 1))
+    refused = "axis 2 of operand 0 is seen through windows: a flow comes from the result (factor s0)"
+    assert found == Refusal(refused)
+
+
+def test_a_halo_would_count_elements_twice() -> None:
+    rule = _rule(case("ReduceSum", (3, 8), [1]))
+    refused = "partial results over axis 1 of operand 0 would count elements twice"
+    assert carry(rule, operand=0, position=Position(1, 1, 8, 1, 1, 0)) == Refusal(refused)
+
+
+def test_what_is_counted_is_cut_as_one_range() -> None:
+    """A minor part of rows would need another diagonal for each major step."""
+    rule = _rule(case("Trilu", (8, 8), 0))
+    refused = "axis 0 of operand 0 is counted from its start (factor m)"
+    assert carry(rule, operand=0, position=Position(0, 2, 4, 1)) == Refusal(refused)
+    assert isinstance(carry(rule, operand=0, position=Position(0, 1, 4, 2)), Step)
+
+
+def test_a_halo_at_the_edges() -> None:
+    position = Position(1, 1, 4, 2, 3, 1)
+    ranges = [position.range(start, start + 1, (5, 8)) for start in range(4)]
+    assert ranges == [(0, 3), (0, 5), (1, 7), (3, 8)]
+    assert position.sliced_shape((5, 8), 1) == (5, 6) and position.sliced_shape((5, 8), 4) == (5, 8)
+    assert position.has_halo and not position.core.has_halo
+
+
+def test_the_hull_of_two_halos() -> None:
+    left, right = Position(1, 1, 8, 1, 2, 0), Position(1, 1, 8, 1, 0, 1)
+    assert left.hull(right) == Position(1, 1, 8, 1, 2, 1)
+    assert left.hull(Position(0, 1, 8, 1)) is None
+
+
+def test_coarser_steps() -> None:
+    assert Position(1, 1, 8, 3).coarser(4) == Position(1, 1, 2, 12)
+    assert Position(1, 1, 8, 3).coarser(3) is None and Position(1, 1, 8, 3).coarser(8) is None
+
+
 def test_broadcast_operand_is_read_whole() -> None:
     step = carry(_rule(case("Add", (3, 4), (1, 4))), result=0, position=Position(0, 1, 3, 1))
     assert step == Step((Position(0, 1, 3, 1), None), (Position(0, 1, 3, 1),))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from onnx_autochunk.axes import Factor, Mark, Place, Rule, written
+from onnx_autochunk.axes import Factor, Mark, Patch, Place, Rule, Window, written
 from onnx_autochunk.axes.fit import Shape, bind
 from onnx_autochunk.errors import RuleError
 
@@ -44,6 +46,31 @@ def test_barriers_and_spelled_shapes_print() -> None:
     assert written(Rule(barrier="random")) == "barrier: random"
     rule = Rule(bind("a, () -> a", [(2,), (1,)], [(2,)]), {1: 0})
     assert written(rule) == "a, () -> a | a=2 | operand 1 spells result 0"
+
+
+SEEN = {"s": Window(8, step=2, before=1, span=3)}
+
+
+def test_windows_bind_and_print() -> None:
+    factors = bind("n s~ -> n s", [(2, 8)], [(2, 4)], SEEN)
+    assert factors[1] == Factor("s", 4, (Place(1, window=SEEN["s"]),), (Place(1),))
+    assert written(Rule(factors)) == "n s~ -> n s | n=2 s=4 | s~ 2i-1+[0,3) of 8"
+    changed = replace(factors[1], patches=(Patch("pads", ()), Patch(2, ())), crop=True)
+    assert written(Rule((changed,))).endswith(" | s changes pads, operand 2; is cropped")
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "message"),
+    [
+        ("n s~ -> n s", (2, 9), "s~ of size 9 has the window Window(size=8"),
+        ("n t~ -> n t", (2, 8), "t~ of size 8 has the window None"),
+        ("n (s~ t) -> n s", (2, 8), "(s t) is merged and seen through a window"),
+    ],
+)
+def test_windows_that_do_not_fit(text: str, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(RuleError) as caught:
+        bind(text, [shape], [(2, 4)], SEEN)
+    assert message in str(caught.value)
 
 
 BAD: list[tuple[str, Shapes, Shapes, str]] = [
