@@ -12,7 +12,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnx_autochunk.axes.registry import registered
-from tests.axes.oracle import Array, Case, Run, runner
+from tests.axes.oracle import OPSET, Array, Case, Run, runner
 
 SMALL = 16
 # no kernel for them anywhere, or an evaluator's warning
@@ -69,10 +69,8 @@ def _left_out(
     node = model.graph.node[0]
     if "_expanded" in name:
         return "the body of an operator that is a function"
-    if node.domain:
-        return f"operators of {node.domain}"
-    if ("", node.op_type) not in registered():
-        return "no entry"
+    if (node.domain, node.op_type) not in registered():
+        return f"no entry: operators of {node.domain or 'ai.onnx'}"
     if not data or any(_plain(fed) is None for fed in (*data[0][0], *data[0][1])):
         return "sequences, optionals and maps"
     return None
@@ -85,8 +83,8 @@ def _case(model: onnx.ModelProto, fed: Sequence[object]) -> Case:
     known = frozenset(i for i, a in enumerate(operands) if a is not None and a.size <= SMALL)
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     used = "".join("1" if name else "0" for name in node.output)
-    opset = next(entry.version for entry in model.opset_import if not entry.domain)
-    return Case(node.op_type, operands, known, attributes, used, opset)
+    opset = next((entry.version for entry in model.opset_import if not entry.domain), OPSET)
+    return Case(node.op_type, operands, known, attributes, used, opset, node.domain)
 
 
 def _plain(fed: object) -> Array | None:

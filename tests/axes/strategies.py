@@ -229,9 +229,21 @@ def cropping(draw: Draw) -> Case:
         mode = draw(st.sampled_from(["constant", "constant", "reflect", "edge", "wrap"]))
         amounts = [draw(st.integers(-1 if mode == "constant" else 0, 2)) for _ in (*axes, *axes)]
         return case("Pad", shape, amounts, None, axes, mode=mode)
-    bounds = [draw(st.lists(st.integers(-9, 9), min_size=len(axes), max_size=len(axes))) for _ in range(2)]
     steps = [draw(st.sampled_from([1, 1, 2, 3, -1, -2])) for _ in axes]
-    return case("Slice", shape, *bounds, axes, steps)
+    bounds = [_bounds(draw, shape[axis], step) for axis, step in zip(axes, steps, strict=True)]
+    starts, ends = [start for start, _ in bounds], [end for _, end in bounds]
+    return case("Slice", shape, starts, ends, axes, steps)
+
+
+def _bounds(draw: Draw, size: int, step: int) -> tuple[int, int]:
+    """Start and end of a slice, now and then counted from the end or beyond it; seldom of nothing."""
+    low, high = sorted(draw(st.lists(st.integers(0, size), min_size=2, max_size=2)))
+    start, end = (low, high) if step > 0 else (high - 1, low - 1)
+    if draw(st.booleans()) and start < size:
+        start -= size
+    if end < 0 or (draw(st.booleans()) and end < size):
+        end -= size
+    return start, end + (draw(st.integers(0, 3)) if end >= size else 0)
 
 
 @st.composite
