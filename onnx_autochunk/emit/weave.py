@@ -41,16 +41,20 @@ def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> ir.Model:
     model = loaded.model.clone()
     weaving = _weaving(loaded, model, rules or Rules(loaded.graph, range(len(loaded.graph.ops))))
     names = Names(_taken(model))
-    added = [_replace(weaving, planned, Scope(f"chunk/{planned.name}", names)) for planned in plan.regions]
+    added = {loop.name: _replace(weaving, loop, Scope(f"chunk/{loop.name}", names)) for loop in plan.loops}
+    _drop_unread(weaving, plan)
     replaced = put_back(model, loaded.einsums)
     model.graph.sort()
     nodes = [replaced.get(node, node) for node in weaving.nodes]
     members = {
-        planned.name: [*new, *(nodes[index] for index in planned.alongside)]
-        for planned, new in zip(plan.regions, added, strict=True)
+        planned.name: [
+            *(node for loop in (*planned.feeders, planned) for node in added[loop.name]),
+            *(node for index in planned.alongside if (node := nodes[index]).graph is model.graph),
+        ]
+        for planned in plan.regions
     }
     _frame(weaving, plan, members, names)
-    if any(planned.form is Form.SWEEP for planned in plan.regions):
+    if any(loop.form is Form.SWEEP for loop in plan.loops):
         raise_opset(model, SWEEP_OPSET)
     model.metadata_props[METADATA] = json.dumps(describe(plan), sort_keys=True)
     return model
@@ -83,7 +87,7 @@ def describe(plan: Plan) -> dict[str, object]:
             "count": planned.chunking.total,
             "outputs": [[cut.value, cut.position.axis] for cut in planned.region.outputs],
         }
-        for planned in plan.regions
+        for planned in plan.loops
     ]
     return {"schema": 1, "regions": regions}
 
@@ -117,6 +121,14 @@ def _replace(weaving: Weaving, planned: PlannedRegion, scope: Scope) -> list[ir.
     gone = [weaving.nodes[i] for i in reversed(planned.region.ops) if i not in planned.region.recomputed]
     graph.remove(gone, safe=True)
     return scope.nodes
+
+
+def _drop_unread(weaving: Weaving, plan: Plan) -> None:
+    """Take out what was to run in front of loops that now all compute it themselves."""
+    for index in sorted({index for loop in plan.loops for index in loop.region.recomputed}, reverse=True):
+        node = weaving.nodes[index]
+        if not any(value.uses() or value.is_graph_output() for value in node.outputs):
+            weaving.model.graph.remove(node, safe=True)
 
 
 def _frame(weaving: Weaving, plan: Plan, members: dict[str, list[ir.Node]], names: Names) -> None:

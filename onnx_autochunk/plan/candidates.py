@@ -15,10 +15,11 @@ from ..graph.model import Graph, Origin
 from ..memory.lifetime import Timeline
 from ..options import Form
 from .chunking import Chunking
+from .feeders import Front, front_of
 from .grow import Setting, grow_all
 from .hosts import sweep_hosts
 from .lifetimes import Lifetimes
-from .price import footprint, in_front
+from .price import Footprint, feeder_form, footprint, in_front
 from .region import Cut, Region
 from .seconds import Seconds
 from .signature import signatures
@@ -28,8 +29,17 @@ LOW = 0.02  # intervals that stay under this share of the model's peak are left 
 
 
 @dataclass(frozen=True, slots=True)
+class Feed:
+    """A feeder and how it is written."""
+
+    region: Region
+    form: Form
+    chunking: Chunking
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
-    """One way to write a candidate: its price."""
+    """One way to write a candidate: its price, with that of the feeders in front of it."""
 
     form: Form
     chunking: Chunking
@@ -37,6 +47,7 @@ class Option:
     extra_seconds: float
     load_seconds: float
     resident_bytes: int
+    feeds: tuple[Feed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,28 +146,74 @@ def _options(search: Search, region: Region) -> tuple[Option, ...]:
     most = int(WORTHWHILE * before)
     if before < LOW * search.timeline.peak_bytes or region.extent < 2 or _border_bytes(graph, region) > most:
         return ()
-    ladder = search.seconds.ladder(region.extent, search.max_chunks)
+    front = front_of(search.setting, region) if region.hoisted else None
     found: list[Option] = []
     for form in _forms(search, region):
-        peaks = _peaks(search, region, form, ladder)
-        if min(peaks) <= most:
-            prices = search.seconds.of(region, form, ladder)
-            found += [
-                Option(form, chunking, peak, *price, search.seconds.resident_bytes(region, form, chunking))
-                for chunking, peak, price in zip(ladder, peaks, prices, strict=True)
-                if peak <= most
-            ]
-    return pareto(found)
+        prices = _menu(search, region, form)
+        found += _priced(search, region, prices)
+        if front is not None:
+            found += _fed(search, region, prices, front)
+    return pareto([option for option in found if option.peak_bytes <= most])
 
 
-def _peaks(search: Search, region: Region, form: Form, ladder: Sequence[Chunking]) -> list[int]:
-    """Peak of each chunking; only a scan cares whether the last chunk is shorter."""
-    evens = [not chunking.tail or form is not Form.SCAN for chunking in ladder]
-    costs = {
-        even: footprint(search.setting.graph, region, form, search.lifetimes, search.provider, even=even)
-        for even in set(evens)
+def _menu(search: Search, region: Region, form: Form) -> list[Option]:
+    """Every way to cut a region; peaks are not known yet."""
+    ladder, seconds = search.seconds.ladder(region.extent, search.max_chunks), search.seconds
+    return [
+        Option(form, chunking, 0, *price, seconds.resident_bytes(region, form, chunking))
+        for chunking, price in zip(ladder, seconds.of(region, form, ladder), strict=True)
+    ]
+
+
+def _priced(search: Search, region: Region, options: Sequence[Option]) -> Iterator[Option]:
+    costs = _footprints(search, region, options, None)
+    for option in options:
+        yield replace(option, peak_bytes=costs[_is_even(option)].peak_bytes(option.chunking.length))
+
+
+def _fed(search: Search, region: Region, options: Sequence[Option], front: Front) -> Iterator[Option]:
+    """The options with feeders in front, each as fast as the loop's own peak allows."""
+    costs = _footprints(search, region, options, front)
+    menus = [_menu(search, feeder, feeder_form(feeder)) for feeder in front.feeders]
+    spared = sum(map(search.seconds.whole, front.spared))
+    for option in options:
+        cost = costs[_is_even(option)]
+        own = cost.peak_bytes(option.chunking.length)
+        chosen, peak = [], own
+        for at, menu in enumerate(menus):
+            feed, held = _cheapest(menu, [cost.feeder_bytes(at, feed.chunking.length) for feed in menu], own)
+            chosen.append(feed)
+            peak = max(peak, held)
+        yield Option(
+            option.form,
+            option.chunking,
+            peak,
+            option.extra_seconds - spared + sum(feed.extra_seconds for feed in chosen),
+            option.load_seconds + sum(feed.load_seconds for feed in chosen),
+            option.resident_bytes + sum(feed.resident_bytes for feed in chosen),
+            tuple(Feed(f, c.form, c.chunking) for f, c in zip(front.feeders, chosen, strict=True)),
+        )
+
+
+def _cheapest(menu: Sequence[Option], held: Sequence[int], limit: int) -> tuple[Option, int]:
+    """The fastest of the options that hold no more than the limit, or else the one that holds least."""
+    return min(zip(menu, held, strict=True), key=lambda pair: (max(pair[1], limit), *_prices(pair[0])))
+
+
+def _is_even(option: Option) -> bool:
+    """False where the last chunk is shorter and that changes how the form puts its results together."""
+    return not option.chunking.tail or option.form is not Form.SCAN
+
+
+def _footprints(
+    search: Search, region: Region, options: Sequence[Option], front: Front | None
+) -> dict[bool, Footprint]:
+    graph, around, provider = search.setting.graph, search.lifetimes, search.provider
+    form = options[0].form
+    return {
+        even: footprint(graph, region, form, around, provider, even=even, front=front)
+        for even in set(map(_is_even, options))
     }
-    return [costs[even].peak_bytes(chunking.length) for even, chunking in zip(evens, ladder, strict=True)]
 
 
 def _forms(search: Search, region: Region) -> Iterator[Form]:
@@ -194,11 +251,11 @@ def _prices(option: Option) -> tuple[float, ...]:
     return option.extra_seconds, option.load_seconds, option.resident_bytes
 
 
-def materialise(candidate: Candidate, setting: Setting) -> Region:
-    """The candidate's region with the ops and names of the place it stands for."""
-    if not candidate.shift:
-        return candidate.region
-    region, shift, order, graph = candidate.region, candidate.shift, setting.order, setting.graph
+def materialise(candidate: Candidate, setting: Setting, feeder: Region | None = None) -> Region:
+    """The candidate's region, or a feeder of it, with the ops and names of the place it stands for."""
+    region, shift, order, graph = feeder or candidate.region, candidate.shift, setting.order, setting.graph
+    if not shift:
+        return region
     step = setting.rules.step
     names = _renamed(graph, order, region, shift)
 

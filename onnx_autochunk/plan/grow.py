@@ -53,27 +53,46 @@ class _Growth:
     early: set[str] = field(default_factory=set)  # values needed before the loop
     steps: dict[int, Step] = field(default_factory=dict)
     too_fine: set[int] = field(default_factory=set)  # by how much longer steps would have to be
+    shares: bool = False
 
 
 def grow_all(
-    setting: Setting, end: int, seeds: Iterable[Position], borders: Container[int]
+    setting: Setting,
+    end: int,
+    seeds: Iterable[Position],
+    borders: Container[int],
+    *,
+    shares: bool = False,
 ) -> Iterator[Region]:
     """Candidate regions from every seed; where its steps are too fine for an op, from coarser ones as well.
 
     Two rows at a time pass what single rows do not: a Reshape that splits the axis, a DepthToSpace.
+
+    Args:
+        setting: as for `grow`.
+        end: likewise.
+        seeds: likewise.
+        borders: likewise.
+        shares: likewise.
     """
     todo = list(seeds)
     seen = set(todo)
     while todo:
         seed, too_fine = todo.pop(0), set[int]()
-        yield from grow(setting, end, seed, borders, too_fine)
+        yield from grow(setting, end, seed, borders, too_fine, shares=shares)
         coarser = {place for times in too_fine if (place := seed.coarser(times))} - seen
         todo += sorted(coarser, key=lambda place: place.unit)
         seen |= coarser
 
 
 def grow(
-    setting: Setting, end: int, seed: Position, borders: Container[int], too_fine: set[int] | None = None
+    setting: Setting,
+    end: int,
+    seed: Position,
+    borders: Container[int],
+    too_fine: set[int] | None = None,
+    *,
+    shares: bool = False,
 ) -> Iterator[Region]:
     """Candidate regions with the flow `seed` in the first result of the op at step `end`, shortest first.
 
@@ -83,8 +102,10 @@ def grow(
         seed: the flow in that op's first result.
         borders: steps at which intervals may start.
         too_fine: takes up by how much longer the seed's steps would have to be where an op refused them.
+        shares: cheap ops whose results are also read elsewhere are left to be computed there again, rather
+            than put together for them.
     """
-    growth = _Growth(setting, end, too_fine=set() if too_fine is None else too_fine)
+    growth = _Growth(setting, end, too_fine=set() if too_fine is None else too_fine, shares=shares)
     last = setting.graph.ops[setting.order[end]]
     if last.index in setting.excluded or not _join(growth, last, last.outputs[0], seed):
         return
@@ -196,13 +217,16 @@ def _open(growth: _Growth, step: int) -> bool:
     """True while an op before `step` can still join: one that makes a slice the region wants."""
     producer = growth.setting.graph.producer
     when = growth.setting.rules.step
-    return any(name in producer and when[producer[name].index] <= step for name in growth.wanted)
+    return any(
+        name in producer and when.get(producer[name].index, growth.end) <= step for name in growth.wanted
+    )
 
 
 def _snapshots(growth: _Growth, start: int) -> Iterator[Region]:
     """The region as it stands, if all its borders can be cut."""
     inside = set(growth.joined)
     graph = growth.setting.graph
+    recomputed = growth.recomputed | (_shared(growth, inside) if growth.shares else set())
     sliced = tuple(
         Cut(name, place)
         for name, places in growth.wanted.items()
@@ -212,7 +236,7 @@ def _snapshots(growth: _Growth, start: int) -> Iterator[Region]:
     outputs = tuple(
         Cut(name, growth.flow[name].core)
         for index in reversed(growth.joined)
-        if index not in growth.recomputed
+        if index not in recomputed
         for name in graph.ops[index].outputs
         if name and _leaves(graph, name, inside)
     )
@@ -228,7 +252,7 @@ def _snapshots(growth: _Growth, start: int) -> Iterator[Region]:
         start=start,
         end=growth.end,
         ops=tuple(reversed(growth.joined)),
-        recomputed=frozenset(growth.recomputed),
+        recomputed=frozenset(recomputed),
         hoisted=tuple(sorted((i for i in hoisted if when[i] >= start), key=when.__getitem__)),
         sunk=tuple(sorted(sunk, key=when.__getitem__)),
         sliced=sliced,
@@ -257,6 +281,23 @@ def _is_uniform(patch: Patch) -> bool:
     """True when the numbers depend on a chunk's length only."""
     numbers = (patch.numbers,) if isinstance(patch.numbers, Linear) else patch.numbers or ()
     return all(number.start + number.stop + number.first + number.last == 0 for number in numbers)
+
+
+def _shared(growth: _Growth, inside: set[int]) -> set[int]:
+    """Ops that somebody else reads and that, with all they are made of inside, are cheap to run again."""
+    graph, rules = growth.setting.graph, growth.setting.rules
+    heavy: set[int] = set()
+    for index in reversed(growth.joined):
+        made = (graph.producer.get(name) for name in graph.ops[index].reads)
+        if rules.is_heavy(index) or any(op is not None and op.index in heavy for op in made):
+            heavy.add(index)
+    last = growth.joined[0]
+    found: set[int] = set()
+    for index in growth.joined:
+        readers = {op.index for name in graph.ops[index].outputs for op in graph.consumers.get(name, ())}
+        if index not in heavy and index != last and (readers - inside or readers & found):
+            found.add(index)
+    return found
 
 
 def _leaves(graph: Graph, name: str, inside: set[int]) -> bool:

@@ -41,6 +41,7 @@ class PlannedRegion:
         crossing_bytes: what is held after the end of this region.
         peak_before_bytes: predicted peak of the interval unchunked.
         peak_after_bytes: predicted peak of the interval chunked.
+        feeders: regions that run before this one and compute in chunks what it needs whole.
     """
 
     name: str
@@ -51,6 +52,7 @@ class PlannedRegion:
     crossing_bytes: int
     peak_before_bytes: int
     peak_after_bytes: int
+    feeders: tuple[PlannedRegion, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ class Plan:
     load_seconds: float
     frames: Frames = Frames.NONE
     resident_bytes: int = 0
+
+    @property
+    def loops(self) -> tuple[PlannedRegion, ...]:
+        """Every region that becomes a loop, feeders before what they feed."""
+        return tuple(loop for region in self.regions for loop in (*region.feeders, region))
 
     @property
     def burden(self) -> Burden:

@@ -125,9 +125,17 @@ class Planner:
         alongside = tuple(
             index for index in self.timeline.order[start : region.end + 1] if index not in inside
         )
-        crossing = self.lifetimes.crossing_bytes[region.end + 1]
+        crossing, peak = self.lifetimes.crossing_bytes[region.end + 1], option.peak_bytes
+        feeders = []
+        for at, feed in enumerate(option.feeds):
+            made = materialise(choice.candidate, self.setting, feed.region)
+            feeders.append(
+                PlannedRegion(
+                    f"{name}_feeder{at}", made, feed.form, feed.chunking, (), crossing, before, peak
+                )
+            )
         return PlannedRegion(
-            name, region, option.form, option.chunking, alongside, crossing, before, option.peak_bytes
+            name, region, option.form, option.chunking, alongside, crossing, before, peak, tuple(feeders)
         )
 
 

@@ -15,6 +15,7 @@ from ..axes import Position
 from ..graph.model import Graph, Op, Origin, Value
 from ..memory.lifetime import Timeline, simulate
 from ..options import Form
+from .feeders import Front, in_order
 from .lifetimes import Lifetimes
 from .region import Cut, Region
 
@@ -30,10 +31,16 @@ class Footprint:
     around: int  # the highest of prefix and suffix
     loop: int  # held while the loop runs, without its body; with what halos add to that
     per_step: float  # of the body, for each step of the chunk's length
+    feeders: tuple[tuple[int, float], ...] = ()  # the same two of each feeder
 
     def peak_bytes(self, length: int) -> int:
-        """Peak of the whole interval."""
+        """Peak of the whole interval, without its feeders."""
         return max(self.around, self.loop + int(self.per_step * length))
+
+    def feeder_bytes(self, at: int, length: int) -> int:
+        """What is held while a feeder runs."""
+        loop, per_step = self.feeders[at]
+        return loop + int(per_step * length)
 
 
 def is_view(graph: Graph, cut: Cut, even: bool) -> bool:
@@ -48,15 +55,43 @@ def in_front(value: Value, position: Position) -> bool:
 
 
 def footprint(
-    graph: Graph, region: Region, form: Form, around: Lifetimes, provider: str, *, even: bool = True
+    graph: Graph,
+    region: Region,
+    form: Form,
+    around: Lifetimes,
+    provider: str,
+    *,
+    even: bool = True,
+    front: Front | None = None,
 ) -> Footprint:
-    """Simulate one region in one form, with chunks of equal length or with a shorter last one."""
-    steps = _interval(graph, region, form, around, even)
+    """Simulate one region in one form, with chunks of equal length or with a shorter last one.
+
+    With a front its feeders run as loops, in the form that `feeder_form` says.
+    """
+    steps = _interval(graph, region, form, around, even, front)
     timeline = simulate(steps, order=range(len(steps.ops)), provider=provider)
-    at = next(op.index for op in steps.ops if op.type == LOOP)
-    outside = [held for step, held in enumerate(timeline.live_bytes) if step != at]
+    *feeding, at = [op.index for op in steps.ops if op.type == LOOP]
+    outside = [held for step, held in enumerate(timeline.live_bytes) if step not in (*feeding, at)]
     halo, per_step = _body(graph, region, form, provider, even)
-    return Footprint(around=max(outside, default=0), loop=timeline.live_bytes[at] + halo, per_step=per_step)
+    fed = {op.outputs[0]: timeline.live_bytes[op.index] for op in steps.ops if op.type == LOOP}
+    return Footprint(
+        around=max(outside, default=0),
+        loop=timeline.live_bytes[at] + halo,
+        per_step=per_step,
+        feeders=tuple(
+            _fed(graph, feeder, provider, fed[_pieces(feeder.outputs[0].value)]) for feeder in _feeders(front)
+        ),
+    )
+
+
+def feeder_form(feeder: Region) -> Form:
+    """How a feeder is written: as the form that costs least to load and can do it."""
+    return Form.UNROLL if feeder.varies else Form.SCAN
+
+
+def _fed(graph: Graph, feeder: Region, provider: str, live_bytes: int) -> tuple[int, float]:
+    halo, per_step = _body(graph, feeder, feeder_form(feeder), provider, even=False)
+    return live_bytes + halo, per_step
 
 
 def _body(graph: Graph, region: Region, form: Form, provider: str, even: bool) -> tuple[int, float]:
@@ -117,25 +152,42 @@ def _read_copies(op: Op, flow: Mapping[str, Position], renamed: Mapping[tuple[st
     return replace(op, inputs=tuple(names.get(name, name) for name in op.inputs))
 
 
-def _interval(graph: Graph, region: Region, form: Form, around: Lifetimes, even: bool) -> Graph:
+def _interval(
+    graph: Graph, region: Region, form: Form, around: Lifetimes, even: bool, front: Front | None
+) -> Graph:
     """The interval as a graph: held values appear, prefix, loop, reassembly, suffix, needed values go."""
     values = {**graph.values, ELSEWHERE.name: ELSEWHERE}
     held = around.held[region.start]
+    for cut in (*region.outputs, *(cut for feeder in _feeders(front) for cut in feeder.outputs)):
+        values[_pieces(cut.value)] = replace(values[cut.value], name=_pieces(cut.value))
+    before = [graph.ops[index] for index in (region.hoisted if front is None else front.plain)]
+    for feeder in _feeders(front):
+        before += _loop(graph, feeder, feeder_form(feeder), even=False)
+    steps = [*in_order(before), *_loop(graph, region, form, even=even)]
+    steps += [graph.ops[index] for index in region.sunk]
     ops = [Op(0, "", HOLD, (ELSEWHERE.name,), (name,)) for name in held]
-    ops += [around.on_buffers(graph.ops[index], held) for index in region.hoisted]
-    reads = dict.fromkeys([cut.value for cut in region.sliced] + list(region.whole))
-    pieces = []
-    for cut in region.outputs:
-        name = f"{cut.value}/pieces"
-        values[name] = replace(values[cut.value], name=name)
-        pieces.append(name)
-    ops.append(around.on_buffers(Op(0, "", LOOP, (ELSEWHERE.name, *reads), tuple(pieces)), held))
-    ops += [_assemble(graph, cut, name, form, even) for cut, name in zip(region.outputs, pieces, strict=True)]
-    ops += [around.on_buffers(graph.ops[index], held) for index in region.sunk]
+    ops += [around.on_buffers(op, held) for op in steps]
     results = dict.fromkeys(name for op in ops for name in op.outputs)
     needed = tuple(name for name in results if around.last_read(name) > region.end)
     ops.append(Op(0, "", RELEASE, needed, ()))
     return Graph(_numbered(ops), _own(values, ops), (), ())
+
+
+def _feeders(front: Front | None) -> tuple[Region, ...]:
+    return () if front is None else front.feeders
+
+
+def _pieces(name: str) -> str:
+    """What a loop makes of a region's output, before it is put together."""
+    return f"{name}/pieces"
+
+
+def _loop(graph: Graph, region: Region, form: Form, *, even: bool) -> list[Op]:
+    """A region as one op and those that put its results together."""
+    reads = dict.fromkeys([cut.value for cut in region.sliced] + list(region.whole))
+    pieces = tuple(_pieces(cut.value) for cut in region.outputs)
+    made = [_assemble(graph, cut, _pieces(cut.value), form, even) for cut in region.outputs]
+    return [Op(0, "", LOOP, (ELSEWHERE.name, *reads), pieces), *made]
 
 
 def _assemble(graph: Graph, cut: Cut, pieces: str, form: Form, even: bool) -> Op:

@@ -18,15 +18,19 @@ HEAVY = frozenset(
 class Rules:
     """`rules[i]` is the axis rule of op i; `rules.step[i]` the step at which it runs."""
 
-    def __init__(self, graph: Graph, order: Sequence[int]) -> None:
+    def __init__(self, graph: Graph, order: Sequence[int], known: dict[int, Rule] | None = None) -> None:
         self._graph = graph
         self._order = order
-        self._cache: dict[int, Rule] = {}
+        self._cache: dict[int, Rule] = {} if known is None else known
 
     def __getitem__(self, index: int) -> Rule:
         if index not in self._cache:
             self._cache[index] = rule_for(self._graph.ops[index], self._graph)
         return self._cache[index]
+
+    def along(self, order: Sequence[int]) -> Rules:
+        """The same rules, with the steps of another order."""
+        return Rules(self._graph, order, self._cache)
 
     @cached_property
     def step(self) -> Mapping[int, int]:

@@ -56,7 +56,7 @@ def describe_comparison(found: Comparison, runs: int) -> Verification:
 
 def refusals(graph: Graph, timeline: Timeline, plan: Plan, rules: Rules) -> tuple[Refusal, ...]:
     """Large computed values that no region cuts, the largest first, each with the reason."""
-    cut = {name for planned in plan.regions for name in planned.region.flow}
+    cut = {name for planned in plan.loops for name in planned.region.flow}
     large = [
         (value.nbytes, op, name)
         for op in graph.ops

@@ -1,0 +1,115 @@
+"""Feeders: loops in front of a region's loop, which compute in chunks what it needs whole.
+
+    x -> LayerNorm -> k, v -> attention of each chunk of queries
+    feeders: rows of x -> LayerNorm -> k;  rows of x -> LayerNorm -> v
+
+What is cheap and read by several of them is computed anew in each, so that it never exists whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ..axes import positions
+from ..graph.model import Graph, Op, Origin
+from .grow import Setting, grow_all
+from .region import Region
+
+
+@dataclass(frozen=True)
+class Front:
+    """What runs before a region's loop.
+
+    Attributes:
+        feeders: in the order in which they run.
+        plain: indices of the hoisted ops that still run once.
+        spared: indices of the hoisted ops that need not run any more: every reader computes them anew.
+    """
+
+    feeders: tuple[Region, ...]
+    plain: tuple[int, ...]
+    spared: tuple[int, ...]
+
+
+def front_of(setting: Setting, region: Region) -> Front | None:
+    """The feeders of a region; None where there are none."""
+    graph = setting.graph
+    inside = replace(setting, order=region.hoisted, rules=setting.rules.along(region.hoisted))
+    made = {name: op for index in region.hoisted for op in (graph.ops[index],) for name in op.outputs}
+    wanted = dict.fromkeys([*region.whole, *(cut.value for cut in region.sliced)])
+    ends = sorted({made[name].index for name in wanted if name in made}, key=inside.rules.step.__getitem__)
+    found: list[Region] = []
+    for index in ends:
+        if any(index in feeder.ops for feeder in found):
+            continue
+        if (best := _best(inside, graph.ops[index], set(_reads([region])))) is not None:
+            found.append(replace(best, start=region.start, end=region.end, hoisted=(), sunk=()))
+    if not found:
+        return None
+    return _front(graph, region, tuple(found))
+
+
+def _best(setting: Setting, last: Op, held: set[str]) -> Region | None:
+    """The region that ends in this op and holds least at its borders, besides what is held anyway.
+
+    None where it is not worth a loop.
+    """
+    graph, end = setting.graph, setting.rules.step[last.index]
+    seeds = positions(setting.rules[last.index], result=0) if last.outputs[0] else ()
+    found = grow_all(setting, end, seeds, range(len(setting.order)), shares=True)
+    usable = [region for region in found if any(setting.rules.is_heavy(index) for index in region.ops)]
+
+    def costs(region: Region) -> tuple[int, int]:
+        return _border_bytes(graph, region, held), -region.extent
+
+    return min(usable, key=costs, default=None)
+
+
+def _border_bytes(graph: Graph, region: Region, held: set[str]) -> int:
+    names = set(_reads([region])) - held | {cut.value for cut in region.outputs}
+    values = (graph.values[name] for name in names)
+    return sum(value.nbytes for value in values if value.origin is not Origin.CONSTANT)
+
+
+def _front(graph: Graph, region: Region, feeders: tuple[Region, ...]) -> Front:
+    covered = {index for feeder in feeders for index in feeder.ops if index not in feeder.recomputed}
+    left = [index for index in region.hoisted if index not in covered]
+    needed = set(_reads(feeders)) | set(_reads([region]))
+    within = {*region.hoisted, *region.ops}
+    plain: list[int] = []
+    for index in reversed(left):
+        op = graph.ops[index]
+        if any(name in needed or _is_read_elsewhere(graph, name, within) for name in op.outputs):
+            plain.append(index)
+            needed.update(op.reads)
+    spared = tuple(index for index in left if index not in plain)
+    return Front(feeders, tuple(reversed(plain)), spared)
+
+
+def _reads(regions: Iterable[Region]) -> Iterator[str]:
+    for region in regions:
+        yield from region.whole
+        yield from (cut.value for cut in region.sliced)
+
+
+def _is_read_elsewhere(graph: Graph, name: str, within: set[int]) -> bool:
+    return name in graph.outputs or any(op.index not in within for op in graph.consumers.get(name, ()))
+
+
+def in_order(ops: Sequence[Op]) -> tuple[Op, ...]:
+    """The ops so that each comes after what it reads, otherwise as they were."""
+    makes = {name: at for at, op in enumerate(ops) for name in op.outputs}
+    done: dict[int, Op] = {}
+
+    def visit(at: int) -> None:
+        if at in done:
+            return
+        for name in ops[at].reads:
+            if (before := makes.get(name)) is not None and before != at:
+                visit(before)
+        done[at] = ops[at]
+
+    for at in range(len(ops)):
+        visit(at)
+    return tuple(done.values())
