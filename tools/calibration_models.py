@@ -1,7 +1,7 @@
 """The models that calibration times, loads and measures.
 
 One op at given shapes; chains and loops that cost little but their overhead; blocks written out again and
-again, named as emission names them and annotated as PyTorch's exporter does: that too stays in memory.
+again, named as emission names them.
 """
 
 from __future__ import annotations
@@ -27,13 +27,6 @@ HEADS = 4
 PREFIX = "chunk/000_layer"
 COPY_NODES = 1 + 7 * len(LAYERS)  # with the Slice
 SCANNED = 4  # rows that a Scan reads
-EXPORTED = {  # characters of what PyTorch's exporter writes beside a node, by key
-    "namespace": 500,
-    "pkg.torch.onnx.class_hierarchy": 335,
-    "pkg.torch.onnx.fx_node": 140,
-    "pkg.torch.onnx.name_scopes": 200,
-    "pkg.torch.onnx.stack_trace": 880,
-}
 WIDTH = 64  # elements of the values in bodies that measure overhead alone
 SQUARE = 2.0  # a constant scalar: Pow has a kernel for it, and it is the usual exponent
 
@@ -98,7 +91,7 @@ def _step(index: int) -> list[onnx.NodeProto]:
 
 
 def _block(prefix: str, source: str, result: str, width: int) -> tuple[list[onnx.NodeProto], Shapes]:
-    """Nodes as emission names and exporters annotate them, and the shapes of what they compute."""
+    """Nodes as emission names them, and the shapes of what they compute."""
     flat, split, turned = (1, 1, width), (1, 1, HEADS, width // HEADS), (1, HEADS, 1, width // HEADS)
     swap = {"perm": [0, 2, 1, 3]}
     nodes, shapes = list[onnx.NodeProto](), dict[str, tuple[int, ...]]()
@@ -117,18 +110,11 @@ def _block(prefix: str, source: str, result: str, width: int) -> tuple[list[onnx
             node = helper.make_node(
                 op_type, [source, *more], [name], f"{prefix}/node_{len(nodes)}", **attributes
             )
-            _annotate(node)
             nodes.append(node)
             shapes[name], source = shape, name
     del shapes[source]
     nodes[-1].output[0] = result
     return nodes, shapes | {result: flat}
-
-
-def _annotate(node: onnx.NodeProto) -> None:
-    """What PyTorch's exporter writes beside every node."""
-    for key, length in EXPORTED.items():
-        node.metadata_props.add(key=key, value="x" * length)
 
 
 def _copies(count: int, width: int, source: str, result: str) -> tuple[list[onnx.NodeProto], Shapes]:

@@ -66,7 +66,12 @@ class Piece:
 
 @dataclass(frozen=True)
 class _Copy:
-    """A chunk being written: where to, and what there is already."""
+    """A chunk being written: where to, and what there is already.
+
+    Attributes:
+        is_first: false for further copies, which do not repeat what is said of a node: exporters write
+            kilobytes beside each, and ONNX Runtime keeps them in memory.
+    """
 
     weaving: Weaving
     scope: Scope
@@ -75,6 +80,7 @@ class _Copy:
     slices: Mapping[Cut, ir.Value]
     patched: Patched
     made: dict[str, Piece]
+    is_first: bool
 
     def add(self, member: Member) -> None:
         """One op."""
@@ -90,7 +96,7 @@ class _Copy:
                 overload=node.overload,
                 outputs=outputs,
                 name=self.scope.names.fresh(f"{self.scope.prefix}/{op.name}"),
-                metadata_props=dict(node.metadata_props),
+                metadata_props=dict(node.metadata_props) if self.is_first else {},
             )
         )
         for at, (name, output) in enumerate(zip(op.outputs, outputs, strict=True)):
@@ -142,6 +148,8 @@ def copy_ops(
     chunk: ChunkCalls,
     slices: Mapping[Cut, ir.Value],
     patched: Patched | None = None,
+    *,
+    is_first: bool = True,
 ) -> dict[str, Piece]:
     """Add one chunk's copy of the region to `scope`; what comes back are the results by their old names.
 
@@ -153,9 +161,11 @@ def copy_ops(
         chunk: the ranges to compute.
         slices: a value for each sliced input, of the range that `chunk` names.
         patched: where patched operands come from; by default they are constants of the scope.
+        is_first: false for a copy that need not repeat the nodes' metadata.
     """
     made: dict[str, Piece] = {}
-    copy = _Copy(weaving, scope, region, chunk, slices, patched or _constants(weaving, scope, chunk), made)
+    patched = patched or _constants(weaving, scope, chunk)
+    copy = _Copy(weaving, scope, region, chunk, slices, patched, made, is_first)
     for member in inside:
         copy.add(member)
     return made

@@ -33,7 +33,7 @@ def emit_sweep(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[s
             cut: inner.slice(buffers[cut.value], cut.position.axis, span, f"{cut.value}/slice")
             for cut, span in chunk.slices.items()
         }
-        made = copy_ops(weaving, inner, region, inside, chunk, slices)
+        made = copy_ops(weaving, inner, region, inside, chunk, slices, is_first=number == 0)
         for output, host in hosts.items():
             span = output.position.range(*bounds, weaving.shape(output.value))
             update = made[output.value].part(inner, output.position, span, output.value)

@@ -44,7 +44,7 @@ def emit_chunk(
         cut: inner.slice(weaving.values[cut.value], cut.position.axis, span, f"{cut.value}/slice")
         for cut, span in chunk.slices.items()
     }
-    made = copy_ops(weaving, inner, region, inside, chunk, slices)
+    made = copy_ops(weaving, inner, region, inside, chunk, slices, is_first=number == 0)
     return {
         cut.value: made[cut.value].part(
             inner, cut.position, cut.position.range(*bounds, weaving.shape(cut.value)), cut.value
