@@ -19,7 +19,7 @@ from .feeders import Front, front_of
 from .grow import Setting, grow_all
 from .hosts import sweep_hosts
 from .lifetimes import Lifetimes
-from .price import Footprint, feeder_form, footprint, in_front
+from .price import Footprint, footprint, in_front
 from .region import Cut, Region
 from .seconds import Seconds
 from .signature import signatures
@@ -146,7 +146,7 @@ def _options(search: Search, region: Region) -> tuple[Option, ...]:
     most = int(WORTHWHILE * before)
     if before < LOW * search.timeline.peak_bytes or region.extent < 2 or _border_bytes(graph, region) > most:
         return ()
-    front = front_of(search.setting, region) if region.hoisted else None
+    front = front_of(search.setting, region, search.forms) if region.hoisted else None
     found: list[Option] = []
     for form in _forms(search, region):
         prices = _menu(search, region, form)
@@ -174,7 +174,7 @@ def _priced(search: Search, region: Region, options: Sequence[Option]) -> Iterat
 def _fed(search: Search, region: Region, options: Sequence[Option], front: Front) -> Iterator[Option]:
     """The options with feeders in front, each as fast as the loop's own peak allows."""
     costs = _footprints(search, region, options, front)
-    menus = [_menu(search, feeder, feeder_form(feeder)) for feeder in front.feeders]
+    menus = [_menu(search, *feeder) for feeder in zip(front.feeders, front.forms, strict=True)]
     spared = sum(map(search.seconds.whole, front.spared))
     for option in options:
         cost = costs[_is_even(option)]

@@ -8,11 +8,12 @@ What is cheap and read by several of them is computed anew in each, so that it n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..axes import positions
 from ..graph.model import Graph, Op, Origin
+from ..options import Form
 from .grow import Setting, grow_all
 from .region import Region
 
@@ -23,17 +24,19 @@ class Front:
 
     Attributes:
         feeders: in the order in which they run.
+        forms: how each of them is written.
         plain: indices of the hoisted ops that still run once.
         spared: indices of the hoisted ops that need not run any more: every reader computes them anew.
     """
 
     feeders: tuple[Region, ...]
+    forms: tuple[Form, ...]
     plain: tuple[int, ...]
     spared: tuple[int, ...]
 
 
-def front_of(setting: Setting, region: Region) -> Front | None:
-    """The feeders of a region; None where there are none."""
+def front_of(setting: Setting, region: Region, forms: Collection[Form]) -> Front | None:
+    """The feeders of a region, in one of the forms; None where there are none."""
     graph = setting.graph
     inside = replace(setting, order=region.hoisted, rules=setting.rules.along(region.hoisted))
     made = {name: op for index in region.hoisted for op in (graph.ops[index],) for name in op.outputs}
@@ -43,11 +46,18 @@ def front_of(setting: Setting, region: Region) -> Front | None:
     for index in ends:
         if any(index in feeder.ops for feeder in found):
             continue
-        if (best := _best(inside, graph.ops[index], set(_reads([region])))) is not None:
+        best = _best(inside, graph.ops[index], set(_reads([region])))
+        if best is not None and _form(best, forms) is not None:
             found.append(replace(best, start=region.start, end=region.end, hoisted=(), sunk=()))
     if not found:
         return None
-    return _front(graph, region, tuple(found))
+    return _front(graph, region, tuple(found), tuple(form for f in found if (form := _form(f, forms))))
+
+
+def _form(feeder: Region, forms: Collection[Form]) -> Form | None:
+    """How a feeder is written: in the form that costs least to load and can do it."""
+    able = (Form.UNROLL,) if feeder.varies else (Form.SCAN, Form.UNROLL)
+    return next((form for form in able if form in forms), None)
 
 
 def _best(setting: Setting, last: Op, held: set[str]) -> Region | None:
@@ -72,7 +82,7 @@ def _border_bytes(graph: Graph, region: Region, held: set[str]) -> int:
     return sum(value.nbytes for value in values if value.origin is not Origin.CONSTANT)
 
 
-def _front(graph: Graph, region: Region, feeders: tuple[Region, ...]) -> Front:
+def _front(graph: Graph, region: Region, feeders: tuple[Region, ...], forms: tuple[Form, ...]) -> Front:
     covered = {index for feeder in feeders for index in feeder.ops if index not in feeder.recomputed}
     left = [index for index in region.hoisted if index not in covered]
     needed = set(_reads(feeders)) | set(_reads([region]))
@@ -84,7 +94,7 @@ def _front(graph: Graph, region: Region, feeders: tuple[Region, ...]) -> Front:
             plain.append(index)
             needed.update(op.reads)
     spared = tuple(index for index in left if index not in plain)
-    return Front(feeders, tuple(reversed(plain)), spared)
+    return Front(feeders, forms, tuple(reversed(plain)), spared)
 
 
 def _reads(regions: Iterable[Region]) -> Iterator[str]:

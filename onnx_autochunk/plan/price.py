@@ -66,12 +66,12 @@ def footprint(
 ) -> Footprint:
     """Simulate one region in one form, with chunks of equal length or with a shorter last one.
 
-    With a front its feeders run as loops, in the form that `feeder_form` says.
+    With a front its feeders run as loops.
     """
     steps = _interval(graph, region, form, around, even, front)
     timeline = simulate(steps, order=range(len(steps.ops)), provider=provider)
-    *feeding, at = [op.index for op in steps.ops if op.type == LOOP]
-    outside = [held for step, held in enumerate(timeline.live_bytes) if step not in (*feeding, at)]
+    *others, at = [op.index for op in steps.ops if op.type == LOOP]
+    outside = [held for step, held in enumerate(timeline.live_bytes) if step not in (*others, at)]
     halo, per_step = _body(graph, region, form, provider, even)
     fed = {op.outputs[0]: timeline.live_bytes[op.index] for op in steps.ops if op.type == LOOP}
     return Footprint(
@@ -79,18 +79,14 @@ def footprint(
         loop=timeline.live_bytes[at] + halo,
         per_step=per_step,
         feeders=tuple(
-            _fed(graph, feeder, provider, fed[_pieces(feeder.outputs[0].value)]) for feeder in _feeders(front)
+            _fed(graph, feeder, feeding, provider, fed[_pieces(feeder.outputs[0].value)])
+            for feeder, feeding in _feeders(front)
         ),
     )
 
 
-def feeder_form(feeder: Region) -> Form:
-    """How a feeder is written: as the form that costs least to load and can do it."""
-    return Form.UNROLL if feeder.varies else Form.SCAN
-
-
-def _fed(graph: Graph, feeder: Region, provider: str, live_bytes: int) -> tuple[int, float]:
-    halo, per_step = _body(graph, feeder, feeder_form(feeder), provider, even=False)
+def _fed(graph: Graph, feeder: Region, form: Form, provider: str, live_bytes: int) -> tuple[int, float]:
+    halo, per_step = _body(graph, feeder, form, provider, even=False)
     return live_bytes + halo, per_step
 
 
@@ -158,11 +154,11 @@ def _interval(
     """The interval as a graph: held values appear, prefix, loop, reassembly, suffix, needed values go."""
     values = {**graph.values, ELSEWHERE.name: ELSEWHERE}
     held = around.held[region.start]
-    for cut in (*region.outputs, *(cut for feeder in _feeders(front) for cut in feeder.outputs)):
+    for cut in (*region.outputs, *(cut for feeder, _ in _feeders(front) for cut in feeder.outputs)):
         values[_pieces(cut.value)] = replace(values[cut.value], name=_pieces(cut.value))
     before = [graph.ops[index] for index in (region.hoisted if front is None else front.plain)]
-    for feeder in _feeders(front):
-        before += _loop(graph, feeder, feeder_form(feeder), even=False)
+    for feeder, feeding in _feeders(front):
+        before += _loop(graph, feeder, feeding, even=False)
     steps = [*in_order(before), *_loop(graph, region, form, even=even)]
     steps += [graph.ops[index] for index in region.sunk]
     ops = [Op(0, "", HOLD, (ELSEWHERE.name,), (name,)) for name in held]
@@ -173,8 +169,8 @@ def _interval(
     return Graph(_numbered(ops), _own(values, ops), (), ())
 
 
-def _feeders(front: Front | None) -> tuple[Region, ...]:
-    return () if front is None else front.feeders
+def _feeders(front: Front | None) -> list[tuple[Region, Form]]:
+    return [] if front is None else list(zip(front.feeders, front.forms, strict=True))
 
 
 def _pieces(name: str) -> str:

@@ -22,6 +22,7 @@ from onnx_autochunk.plan.rules import Rules
 from tests.emit.regions import Sample, Stretch, check_close, outputs_of, region_of
 
 ROWS, WIDTH = 24, 8
+FORMS = (Form.SCAN, Form.UNROLL)
 ATTENTION = Sample(
     f"""(float[1,{ROWS},{WIDTH}] x) => (float[1,{ROWS},{WIDTH}] z) {{
         t = Relu(x)  n = LayerNormalization(t, g)
@@ -57,7 +58,7 @@ def test_what_is_needed_whole_is_fed_in_chunks_and_what_is_cheap_never_exists_wh
     loaded: Loaded, region: Region
 ) -> None:
     assert names(loaded, region.hoisted) == "n k e turned v"
-    front = front_of(setting_of(loaded), region)
+    front = front_of(setting_of(loaded), region, FORMS)
     assert front is not None
     assert [names(loaded, feeder.ops) for feeder in front.feeders] == ["n k e turned", "n v"]
     assert [names(loaded, feeder.recomputed) for feeder in front.feeders] == ["n", "n"]
@@ -65,7 +66,14 @@ def test_what_is_needed_whole_is_fed_in_chunks_and_what_is_cheap_never_exists_wh
         Position(2, 1, ROWS, 1),
         Position(1, 1, ROWS, 1),
     ]
+    assert front.forms == (Form.SCAN, Form.SCAN)
     assert (front.plain, names(loaded, front.spared)) == ((), "n")
+
+
+def test_feeders_take_the_forms_there_are(loaded: Loaded, region: Region) -> None:
+    written = front_of(setting_of(loaded), region, [Form.UNROLL])
+    assert written is not None and written.forms == (Form.UNROLL, Form.UNROLL)
+    assert front_of(setting_of(loaded), region, [Form.SWEEP]) is None
 
 
 def test_nothing_to_feed() -> None:
@@ -75,7 +83,7 @@ def test_nothing_to_feed() -> None:
         weights={"w": (8, 8)},
     )
     loaded = sample.loaded()
-    assert front_of(setting_of(loaded), region_of(loaded, sample.stretches[0])) is None
+    assert front_of(setting_of(loaded), region_of(loaded, sample.stretches[0]), FORMS) is None
 
 
 @pytest.mark.parametrize("length", [1, 5, 7, 12])
@@ -83,7 +91,7 @@ def test_nothing_to_feed() -> None:
 def test_a_region_with_feeders_computes_the_same(
     loaded: Loaded, region: Region, form: Form, length: int
 ) -> None:
-    front = front_of(setting_of(loaded), region)
+    front = front_of(setting_of(loaded), region, FORMS)
     assert front is not None
     feeders = tuple(
         PlannedRegion(f"f{at}", feeder, Form.SCAN, Chunking(ROWS, length + 1), (), 0, 0, 0)
@@ -120,7 +128,7 @@ def test_the_price_is_what_the_emitted_model_takes(length: int) -> None:
     loaded = wide()
     setting = setting_of(loaded)
     region = region_of(loaded, WIDE)
-    front = front_of(setting, region)
+    front = front_of(setting, region, FORMS)
     assert front is not None
     around = lifetimes(loaded.graph, setting.order)
     cost = footprint(loaded.graph, region, Form.SCAN, around, "cpu", front=front)
