@@ -26,16 +26,17 @@ Patched = Callable[[int, int], ir.Value]
 
 @dataclass(frozen=True)
 class Weaving:
-    """A model being rewritten.
+    """A graph being rewritten: the model's own, or the body of a loop.
 
     Attributes:
+        home: where the nodes stand.
         graph: the records that the plan speaks of.
         rules: of its ops.
         nodes: the model's node for each op.
         values: the value that now stands for each name.
     """
 
-    model: ir.Model
+    home: ir.Graph
     graph: Graph
     rules: Rules
     nodes: Sequence[ir.Node]

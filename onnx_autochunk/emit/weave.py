@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import onnx_ir as ir
 
@@ -11,23 +11,16 @@ from ..errors import UsageError
 from ..graph.einsum import put_back
 from ..graph.load import Loaded
 from ..options import Form, Options
-from ..plan.plan import Frames, Plan, PlannedRegion
+from ..plan.plan import Frames, Plan
 from ..plan.rules import Rules
 from .body import Weaving
 from .frame import frame, frameable
 from .opset import opset_obstacle, raise_opset
-from .scan import emit_scan
 from .scope import Names, Scope
-from .sweep import SWEEP_OPSET, emit_sweep
-from .unroll import emit_unroll
+from .splice import replace_region
+from .sweep import SWEEP_OPSET
 
 METADATA = "onnx_autochunk.plan"
-
-_EMIT: Mapping[Form, Callable[[Weaving, Scope, PlannedRegion], dict[str, ir.Value]]] = {
-    Form.SCAN: emit_scan,
-    Form.SWEEP: emit_sweep,
-    Form.UNROLL: emit_unroll,
-}
 
 
 def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> ir.Model:
@@ -41,7 +34,9 @@ def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> ir.Model:
     model = loaded.model.clone()
     weaving = _weaving(loaded, model, rules or Rules(loaded.graph, range(len(loaded.graph.ops))))
     names = Names(_taken(model))
-    added = {loop.name: _replace(weaving, loop, Scope(f"chunk/{loop.name}", names)) for loop in plan.loops}
+    added = {
+        loop.name: replace_region(weaving, loop, Scope(f"chunk/{loop.name}", names)) for loop in plan.loops
+    }
     _drop_unread(weaving, plan)
     replaced = put_back(model, loaded.einsums)
     model.graph.sort()
@@ -98,7 +93,7 @@ def _weaving(loaded: Loaded, model: ir.Model, rules: Rules) -> Weaving:
     values.update(model.graph.initializers)
     values.update({v.name: v for node in model.graph for v in node.outputs if v.name})
     copies = dict(zip(loaded.model.graph, model.graph, strict=True))
-    return Weaving(model, loaded.graph, rules, tuple(copies[node] for node in loaded.nodes), values)
+    return Weaving(model.graph, loaded.graph, rules, tuple(copies[node] for node in loaded.nodes), values)
 
 
 def _taken(model: ir.Model) -> set[str]:
@@ -108,27 +103,12 @@ def _taken(model: ir.Model) -> set[str]:
     return {name for name in names if name}
 
 
-def _replace(weaving: Weaving, planned: PlannedRegion, scope: Scope) -> list[ir.Node]:
-    """Write a region and take the old ops out; the new nodes."""
-    graph = weaving.model.graph
-    outputs = _EMIT[planned.form](weaving, scope, planned)
-    anchor = weaving.nodes[planned.region.ops[-1]]
-    for constant in scope.constants.values():
-        graph.register_initializer(constant)
-    graph.insert_before(anchor, scope.nodes)
-    for name, new in outputs.items():
-        _hand_over(weaving, name, new)
-    gone = [weaving.nodes[i] for i in reversed(planned.region.ops) if i not in planned.region.recomputed]
-    graph.remove(gone, safe=True)
-    return scope.nodes
-
-
 def _drop_unread(weaving: Weaving, plan: Plan) -> None:
     """Take out what was to run in front of loops that now all compute it themselves."""
     for index in sorted({index for loop in plan.loops for index in loop.region.recomputed}, reverse=True):
         node = weaving.nodes[index]
         if not any(value.uses() or value.is_graph_output() for value in node.outputs):
-            weaving.model.graph.remove(node, safe=True)
+            weaving.home.remove(node, safe=True)
 
 
 def _frame(weaving: Weaving, plan: Plan, members: dict[str, list[ir.Node]], names: Names) -> None:
@@ -136,18 +116,18 @@ def _frame(weaving: Weaving, plan: Plan, members: dict[str, list[ir.Node]], name
     if plan.frames in (Frames.REGIONS, Frames.NESTED):
         for name, nodes in members.items():
             members[name] = _framed(weaving, nodes, Scope(f"frame/{name}", names))
-        weaving.model.graph.sort()
+        weaving.home.sort()
     if plan.frames in (Frames.GROUPS, Frames.NESTED):
         for group in plan.groups:
             if plan.frames is Frames.GROUPS or len(group) > 1:
                 nodes = [node for planned in group for node in members[planned.name]]
                 _framed(weaving, nodes, Scope(f"frame/{group[0].name}_group", names))
-        weaving.model.graph.sort()
+        weaving.home.sort()
 
 
 def _framed(weaving: Weaving, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.Node]:
     """Frame what can be framed of a stretch; the nodes that then stand for it."""
-    members, graph = set(nodes), weaving.model.graph
+    members, graph = set(nodes), weaving.home
     stretch = frameable([node for node in graph if node in members])
     if not stretch or not any(node.op_type == "Scan" for node in stretch):
         return list(nodes)
@@ -155,13 +135,3 @@ def _framed(weaving: Weaving, nodes: Sequence[ir.Node], scope: Scope) -> list[ir
     for constant in scope.constants.values():
         graph.register_initializer(constant)
     return [*(members - set(stretch)), *stand_in] if stand_in else list(nodes)
-
-
-def _hand_over(weaving: Weaving, name: str, new: ir.Value) -> None:
-    """Give a new value the place and the name of an old one."""
-    old = weaving.values[name]
-    ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
-    old.name, new.name = f"{name}/unchunked", name
-    new.doc_string = old.doc_string
-    new.metadata_props.update(old.metadata_props)
-    weaving.values[name] = new
