@@ -13,6 +13,7 @@ SAFETY = 0.99  # share of the next goal that is aimed at after a miss
 SLACK = 0.03  # of the time ratio: closer than this to the limit is close enough
 FASTEST = 0.0  # a ratio that no plan is predicted to have
 GAIN = 0.97  # of the peak: less of a gain is not worth measuring another plan
+WORTHWHILE = 0.95  # of the original's peak: a result that holds more is not worth having
 
 Ratios: TypeAlias = tuple[float, float]  # time over the original's of one plan: predicted, measured
 
@@ -24,6 +25,7 @@ class Goal:
     Attributes:
         budget_bytes: the measured peak to stay within; None when time decides.
         slowdown: the measured time ratio to stay within; None when a budget decides.
+        original_bytes: the original's peak.
         allowed: what the result may take to load and hold once loaded, as measured.
         aim: the limit by the planner's own prices; moves when a measurement misses.
         limit: what the planner is told to allow; moves likewise.
@@ -33,6 +35,7 @@ class Goal:
 
     budget_bytes: int | None
     slowdown: float | None
+    original_bytes: int
     allowed: Burden
     aim: float
     limit: Burden
@@ -40,14 +43,19 @@ class Goal:
     missed: Ratios | None = None
 
     @classmethod
-    def budget(cls, budget_bytes: int, allowed: Burden) -> Goal:
+    def budget(cls, budget_bytes: int, original_bytes: int, allowed: Burden) -> Goal:
         """Least time within a budget."""
-        return cls(budget_bytes, None, allowed, budget_bytes, allowed)
+        return cls(budget_bytes, None, original_bytes, allowed, budget_bytes, allowed)
 
     @classmethod
-    def ratio(cls, slowdown: float, allowed: Burden) -> Goal:
+    def ratio(cls, slowdown: float, original_bytes: int, allowed: Burden) -> Goal:
         """Least memory within a time ratio."""
-        return cls(None, slowdown, allowed, slowdown, allowed)
+        return cls(None, slowdown, original_bytes, allowed, slowdown, allowed)
+
+    @property
+    def most_bytes(self) -> float:
+        """The peak to stay within: the budget, or what is worth having at all."""
+        return max(1.0, WORTHWHILE * self.original_bytes) if self.budget_bytes is None else self.budget_bytes
 
     def plan(self, trials: Trials) -> Trial | None:
         """The best plan for what is aimed at; None when there is none left."""
@@ -71,12 +79,18 @@ class Goal:
         return trial if best is None or self._rank(trial) < self._rank(best) else best
 
     def worth_trying(self, best: Trial | None, trial: Trial) -> bool:
-        """True unless the best trial keeps the limits already and this one promises no less memory."""
+        """True unless the trial promises nothing, or no less than the best one, which keeps the limits."""
+        if self.slowdown is not None and trial.predicted_peak_bytes >= self.original_bytes:
+            return False
         return (
             best is None
             or not self.met(best)
             or trial.predicted_peak_bytes < GAIN * best.predicted_peak_bytes
         )
+
+    def gains(self, trial: Trial) -> bool:
+        """True when the trial holds little enough."""
+        return trial.peak_bytes <= self.most_bytes
 
     def moved(self, trial: Trial) -> Goal:
         """The goal with its aims moved by what the trial missed or left; a miss rules its plan out.
@@ -134,18 +148,18 @@ class Goal:
         return Burden(load_s, resident_bytes)
 
     def _rank(self, trial: Trial) -> tuple[float, int]:
-        measured = trial.peak.activation_peak_bytes if trial.peak is not None else trial.predicted_peak_bytes
-        return max(self._overrun(trial), 0.0), measured
+        return max(self._overrun(trial), 0.0), trial.peak_bytes
 
     def _overrun(self, trial: Trial) -> float:
         """By how much a trial misses the limit that it misses most; at most 0 if it keeps all of them."""
         found, allowed = trial.burden, self.allowed
-        if found is None or found.within(allowed):
-            return self._excess(trial)
-        more_s, more_bytes = found.load_s - allowed.load_s, found.resident_bytes - allowed.resident_bytes
-        return max(
-            self._excess(trial), more_s / max(allowed.load_s, 1.0), more_bytes / allowed.resident_bytes
-        )
+        missed = [self._excess(trial)]
+        if trial.peak is not None or self.budget_bytes is None:
+            missed.append(trial.peak_bytes / self.most_bytes - 1)
+        if found is not None and not found.within(allowed):
+            missed.append((found.load_s - allowed.load_s) / max(allowed.load_s, 1.0))
+            missed.append((found.resident_bytes - allowed.resident_bytes) / allowed.resident_bytes)
+        return max(missed)
 
     def _excess(self, trial: Trial) -> float:
         """By how much a trial misses the budget, as a share of it, or the ratio; at most 0 if it keeps it.

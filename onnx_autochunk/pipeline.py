@@ -168,22 +168,28 @@ def _reach(this: _Run, planner: Planner, loaded: Loaded, as_run: Timeline, bench
 
 def _goal(options: Options, baseline_bytes: int, allowed: Burden) -> Goal:
     if options.budget is not None:
-        return Goal.budget(options.budget.limit_bytes(baseline_bytes), allowed)
+        return Goal.budget(options.budget.limit_bytes(baseline_bytes), baseline_bytes, allowed)
     assert options.slowdown_limit is not None, "without a budget there is a time ratio"
-    return Goal.ratio(options.slowdown_limit, allowed)
+    return Goal.ratio(options.slowdown_limit, baseline_bytes, allowed)
 
 
 def _why_not(goal: Goal, trial: Trial | None) -> str:
-    if trial is None:
+    if trial is None or not trial.plan.regions:
         return "Nothing in it is worth chunking."
-    burden = goal.burden_missed(trial)
-    return (
-        "No plan stays within the time ratio." if burden is None else f"No plan keeps all limits: {burden}."
-    )
+    if (burden := goal.burden_missed(trial)) is not None:
+        return f"No plan keeps all limits: {burden}."
+    if not goal.gains(trial):
+        return (
+            f"The best plan still takes {mib(trial.peak_bytes)} of {mib(goal.original_bytes)}: nothing in it "
+            "is worth chunking."
+        )
+    return "No plan stays within the time ratio."
 
 
 def _closed_loop(this: _Run, goal: Goal, trials: Trials, bench: Bench) -> tuple[Trial | None, bool]:
     """Plan, measure, and plan again from what was measured; the best trial, and whether it meets the goal."""
+    if goal.budget_bytes is not None and goal.original_bytes <= goal.budget_bytes:
+        return trials.carry_out(Plan.nothing(goal.budget_bytes)), True
     best: Trial | None = None
     tried: set[tuple[PlannedRegion, ...]] = set()
     for _ in range(ATTEMPTS):
@@ -192,11 +198,9 @@ def _closed_loop(this: _Run, goal: Goal, trials: Trials, bench: Bench) -> tuple[
         if trial is None or trial.plan.regions in tried or not goal.worth_trying(best, trial):
             break
         tried.add(trial.plan.regions)
-        if this.measures:
-            trial = _try(this, bench, trial)
-        if not this.measures or (not trial.plan.regions and goal.met(trial)):
-            best = best or trial
-            return best, goal.met(best)
+        if not this.measures:
+            return trial, goal.met(trial)
+        trial = _try(this, bench, trial)
         best = goal.better(best, trial)
         if goal.reached(trial):
             break
@@ -281,6 +285,9 @@ def _missed(
     if this.measures and best is least:
         best = _try(this, bench, best)
     report = _report(this, trials, before, goal, best)
+    if best.peak_bytes >= goal.original_bytes:
+        report = _without_trial(report, before, f"{message}. No plan takes less than the original")
+        return this.unchanged(replace(report, status=Status.MISSED, budget_met=False))
     report = replace(report, status=Status.MISSED, message=message, budget_met=False)
     return Result(best.model, best.plan, report, this.options)
 

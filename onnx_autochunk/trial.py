@@ -45,6 +45,11 @@ class Trial:
         return self.timeline.peak_bytes
 
     @property
+    def peak_bytes(self) -> int:
+        """The measured peak where there is one, else the predicted one."""
+        return self.predicted_peak_bytes if self.peak is None else self.peak.activation_peak_bytes
+
+    @property
     def burden(self) -> Burden | None:
         """What was measured on top of the original, besides running time."""
         if self.peak is None or self.baseline is None:

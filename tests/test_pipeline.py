@@ -16,7 +16,7 @@ from onnx_autochunk import trial as trial_module
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import METADATA
 from onnx_autochunk.errors import BudgetError, VerificationError
-from onnx_autochunk.goal import SAFETY, SLACK, Goal
+from onnx_autochunk.goal import SAFETY, SLACK, WORTHWHILE, Goal
 from onnx_autochunk.graph.load import Loaded, derive, load
 from onnx_autochunk.memory.lifetime import Timeline, simulate
 from onnx_autochunk.options import Budget, Form, Options
@@ -284,6 +284,43 @@ def test_nothing_is_changed_where_nothing_is_gained(bench: Bench, options: Optio
     assert bench.attempts == []
 
 
+@pytest.mark.parametrize("share", [WORTHWHILE + 0.01, 1.0, 1.2])
+def test_nothing_is_changed_for_a_gain_that_is_none(
+    share: float, bench: Bench, model: onnx.ModelProto
+) -> None:
+    """Whatever a plan promises: what is measured decides."""
+    on_paper = _predicted(load(model).model)
+    bench.peak = lambda attempt, _: share * on_paper if attempt else on_paper
+    result = pipeline.run(model, Options(max_slowdown=3.0))
+    assert result.report.status is Status.UNCHANGED and result.plan is None
+    assert result.report.message.startswith("The best plan still takes ")
+    assert result.report.chunked.measured_peak_bytes is None and result.report.regions == ()
+    assert 1 <= len(bench.attempts) <= pipeline.ATTEMPTS
+    if share >= 1:  # nothing is written in its place either
+        forced = pipeline.run(model, Options(budget=Budget(share=0.5), best_effort=True))
+        assert (forced.report.status, forced.plan) == (Status.MISSED, None)
+        assert METADATA not in forced.model.metadata_props
+
+
+def test_a_plan_that_promises_no_gain_is_not_measured(
+    bench: Bench, model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_paper = _predicted(load(model).model)
+    monkeypatch.setattr(Trial, "predicted_peak_bytes", property(lambda _: on_paper))
+    for options in (Options(max_slowdown=3.0), Options(max_slowdown=3.0, no_verify=True)):
+        report = pipeline.run(model, options).report
+        assert (report.status, report.message) == (Status.UNCHANGED, "Nothing in it is worth chunking.")
+    assert bench.attempts == []
+
+
+def test_a_model_that_fits_is_left_alone_whatever_is_predicted(bench: Bench, model: onnx.ModelProto) -> None:
+    on_paper = _predicted(load(model).model)
+    bench.peak = lambda *_: 0.5 * on_paper
+    report = pipeline.run(model, Options(budget=Budget(absolute_bytes=on_paper // 2))).report
+    assert (report.status, report.message) == (Status.UNCHANGED, "The model fits the budget as it is.")
+    assert bench.attempts == []
+
+
 def test_different_outputs_end_the_run(bench: Bench, model: onnx.ModelProto) -> None:
     bench.comparison = Comparison(passed=False, reason="y")
     with pytest.raises(VerificationError):
@@ -409,7 +446,7 @@ def _trial(
 
 
 ALLOWED = Burden(5.0, 64)
-BUDGET, RATIO = Goal.budget(100, ALLOWED), Goal.ratio(1.05, ALLOWED)
+BUDGET, RATIO = Goal.budget(100, 1000, ALLOWED), Goal.ratio(1.05, 1000, ALLOWED)
 
 
 @pytest.mark.parametrize(
@@ -421,6 +458,8 @@ BUDGET, RATIO = Goal.budget(100, ALLOWED), Goal.ratio(1.05, ALLOWED)
         (RATIO, _trial(900, 1.05), True, True),
         (RATIO, _trial(900, 1.06), False, False),
         (RATIO, _trial(900, 1.05 - 2 * SLACK), True, False),
+        (RATIO, _trial(950, 1.05), True, True),
+        (RATIO, _trial(951, 1.05), False, False),  # not worth having
         (RATIO, _trial(900, 1.05, more=(5.0, 64)), True, True),
         (RATIO, _trial(900, 1.05, more=(5.1, 0)), False, False),
         (BUDGET, _trial(100, 1.0, more=(0.0, 65)), False, False),
@@ -441,6 +480,7 @@ def test_goals_go_by_what_is_measured(goal: Goal, trial: Trial, met: bool, reach
         (RATIO, _trial(90, 1.3), _trial(95, 1.2), True),
         (RATIO, _trial(90, 1.0), _trial(80, 1.04), True),
         (RATIO, _trial(90, 1.0), _trial(80, 1.06), False),
+        (RATIO, _trial(990, 1.0), _trial(800, 1.04), True),
     ],
 )
 def test_the_better_trial_keeps_the_limit_or_comes_closer(
@@ -488,7 +528,7 @@ def test_limits_on_loading_are_tightened_by_what_was_missed(trial: Trial, limit:
 def test_only_faster_plans_follow_one_that_was_too_slow(trials: Trials) -> None:
     missed = trials.planner.mildest()
     assert missed is not None
-    ratio = Goal.ratio(1.05, trials.planner.limit)
+    ratio = Goal.ratio(1.05, trials.planner.timeline.peak_bytes, trials.planner.limit)
     goal = replace(ratio, missed=(missed.predicted_slowdown, 2.0))
     assert goal.plan(trials) is None
     faster = replace(ratio, missed=(missed.predicted_slowdown + 0.01, 2.0)).plan(trials)

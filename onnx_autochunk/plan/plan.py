@@ -74,6 +74,11 @@ class Plan:
     frames: Frames = Frames.NONE
     resident_bytes: int = 0
 
+    @classmethod
+    def nothing(cls, budget_bytes: int) -> Plan:
+        """The plan that leaves everything as it is."""
+        return cls((), budget_bytes, 1.0, 0.0)
+
     @property
     def loops(self) -> tuple[PlannedRegion, ...]:
         """Every region that becomes a loop, feeders before what they feed."""
