@@ -137,7 +137,13 @@ _DEFAULT = Options()
 @click.option(
     "--report", "report_file", metavar="F.json", type=_OUT_FILE, help="Write that object to a file as well."
 )
-@click.option("-v", "--verbose", count=True, show_default=False, help="Log what is done; -vv in detail.")
+@click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    show_default=False,
+    help="Log what is done, and show the Pareto front; -vv in detail.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only, and the object that --json asks for.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(__version__, prog_name="onnx-autochunk")
@@ -169,7 +175,7 @@ def main(
             result.save(out)
         if report_file is not None:
             report_file.write_text(report_json.to_text(result.report) + "\n", encoding="utf-8")
-        _show(result.report, as_json, quiet)
+        _show(result.report, as_json, quiet, details=verbose > 0)
         if result.report.status is Status.MISSED:
             raise click.exceptions.Exit(BudgetError.exit_code)
 
@@ -197,14 +203,14 @@ def _check_files(out: Path | None, report_file: Path | None, options: Options) -
             raise UsageError(f"{file}: there is no directory {file.absolute().parent}")
 
 
-def _show(report: Report, as_json: bool, quiet: bool) -> None:
+def _show(report: Report, as_json: bool, quiet: bool, *, details: bool) -> None:
     console = Console(highlight=False)
     if as_json:
         click.echo(report_json.to_text(report))
     elif console.is_terminal and not quiet:
-        console.print(report_text.render(report))
+        console.print(report_text.render(report, details))
     elif not quiet:
-        click.echo(report_text.to_text(report), nl=False)
+        click.echo(report_text.to_text(report, details=details), nl=False)
 
 
 def _log_to(console: Console, level: int) -> None:

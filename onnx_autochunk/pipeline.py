@@ -23,12 +23,14 @@ from .graph.load import Loaded, Source, load, write_out_einsums
 from .graph.save import copy, has_external, save, weights_bytes
 from .memory.lifetime import Timeline, simulate
 from .options import Options
+from .plan.front import front
 from .plan.plan import Burden, Plan, PlannedRegion
 from .plan.planner import Planner, make_planner
 from .report.build import (
     budget_message,
     describe_comparison,
     describe_cost,
+    describe_front,
     describe_region,
     refusals,
 )
@@ -238,6 +240,7 @@ def _report(this: _Run, trials: Trials, before: Cost, goal: Goal, trial: Trial |
         weights_bytes=weights_bytes(loaded.model),
         budget_bytes=goal.budget_bytes,
         floor_bytes=min([planner.floor_bytes, *([] if trial is None else [trial.predicted_peak_bytes])]),
+        front=describe_front(front(planner)),
         timings_s=this.timings_s,
     )
     if trial is None:
@@ -268,6 +271,7 @@ def _without_trial(report: Report, before: Cost, why: str) -> Report:
         weights_bytes=report.weights_bytes,
         budget_bytes=report.budget_bytes,
         floor_bytes=report.floor_bytes,
+        front=report.front,
         refusals=report.refusals,
     )
 

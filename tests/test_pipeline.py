@@ -130,6 +130,7 @@ def test_a_plan_that_measures_as_predicted_is_the_first_and_last(
     assert len(bench.attempts) == bench.verified == 1
     assert report.chunked.measured_peak_bytes == bench.attempts[0]
     assert result.plan is not None and METADATA in result.model.metadata_props
+    assert len(report.front) >= 3 and report.front[-1].predicted_peak_bytes < bench.attempts[0]
     assert {"load", "analyze", "search", "measure", "select", "emit", "verify"} == report.timings_s.keys()
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from ..graph.model import Graph, Op
 from ..memory.lifetime import Timeline
+from ..plan.front import Point
 from ..plan.plan import Plan, PlannedRegion
 from ..plan.rules import Rules
 from ..verify.compare import Comparison
 from ..verify.measure import PeakMeasurement
-from .record import Cost, Refusal, Region, Verification
+from .record import Cost, FrontPoint, Refusal, Region, Verification
 from .text import mib
 
 LARGE = 0.02  # a value is worth a line when it takes this share of the original's peak
@@ -46,6 +47,14 @@ def describe_cost(predicted: int, peak: PeakMeasurement | None, latency_s: float
         resident_bytes=peak.resident_bytes,
         load_s=peak.load_s,
         default_session_rise_bytes=peak.default_session_rise_bytes,
+    )
+
+
+def describe_front(points: Sequence[Point]) -> tuple[FrontPoint, ...]:
+    """The Pareto front in numbers."""
+    return tuple(
+        FrontPoint(point.budget_bytes, point.peak_bytes, point.plan.predicted_slowdown, len(point.plan.loops))
+        for point in points
     )
 
 

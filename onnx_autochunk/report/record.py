@@ -89,6 +89,23 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class FrontPoint:
+    """One plan of the Pareto front: no other is predicted to hold less and to be faster.
+
+    Attributes:
+        budget_bytes: the budget that the plan is the fastest for.
+        predicted_peak_bytes: what it should hold, by the prices of its regions.
+        predicted_slowdown: its time over the original's, by the cost model.
+        regions: how many it chunks.
+    """
+
+    budget_bytes: int
+    predicted_peak_bytes: int
+    predicted_slowdown: float
+    regions: int
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """The comparison of original and result.
 
@@ -114,6 +131,7 @@ class Report:
         message: why nothing was changed, or what the budget missed; empty otherwise.
         slowdown_measured: median ratio of the times of the result and the original.
         floor_bytes: the peak that no number of chunks can go under.
+        front: what less memory costs in time, by prediction, the fastest plan first.
         timings_s: seconds spent in each stage, in the order of the stages.
     """
 
@@ -126,6 +144,7 @@ class Report:
     budget_met: bool | None = None
     slowdown_measured: float | None = None
     floor_bytes: int | None = None
+    front: tuple[FrontPoint, ...] = ()
     regions: tuple[Region, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     verify: Verification | None = None

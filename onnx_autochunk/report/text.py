@@ -14,22 +14,22 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .record import Cost, Refusal, Region, Report, Status, Verification
+from .record import Cost, FrontPoint, Refusal, Region, Report, Status, Verification
 
 _SHORT = ("form", "axis")  # columns of a few characters, which never break
 PLAIN_WIDTH = 160  # of files and pipes, where a row on one line is worth more than a narrow page
 
 
-def to_text(report: Report, width: int = PLAIN_WIDTH) -> str:
+def to_text(report: Report, width: int = PLAIN_WIDTH, *, details: bool = False) -> str:
     """The report as plain text: no colours, no spaces at the ends of lines."""
     page = io.StringIO()
-    Console(file=page, width=width, color_system=None, force_terminal=False).print(render(report))
+    Console(file=page, width=width, color_system=None, force_terminal=False).print(render(report, details))
     return "".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines())
 
 
-def render(report: Report) -> RenderableType:
-    """Tables and closing sentences, for any rich console."""
-    return Group(*_parts(report))
+def render(report: Report, details: bool = False) -> RenderableType:
+    """Tables and closing sentences, for any rich console; with details also what less memory would cost."""
+    return Group(*_parts(report, details))
 
 
 def mib(size: float) -> str:
@@ -37,11 +37,13 @@ def mib(size: float) -> str:
     return f"{size / 2**20:,.1f} MiB"
 
 
-def _parts(report: Report) -> Iterator[RenderableType]:
+def _parts(report: Report, details: bool) -> Iterator[RenderableType]:
     if report.regions:
         yield from (_regions(report.regions), "")
     if report.refusals:
         yield from (_refusals(report.refusals), "")
+    if report.front and details:
+        yield from (_front(report.front), "")
     yield from (_before_after(report), "")
     yield Text("\n".join(_sentences(report)))
 
@@ -73,6 +75,15 @@ def _refusals(refusals: tuple[Refusal, ...]) -> Table:
     table = _table("Large tensors not chunked", "value", "size", "node", "because", right=("size",))
     for refusal in sorted(refusals, key=lambda refusal: -refusal.bytes):
         table.add_row(*map(Text, (refusal.value, mib(refusal.bytes), refusal.node, refusal.reason)))
+    return table
+
+
+def _front(points: tuple[FrontPoint, ...]) -> Table:
+    names = ("budget", "peak", "time", "regions")
+    table = _table("What less memory costs, predicted", *names, right=names)
+    for point in points:
+        sizes = mib(point.budget_bytes), mib(point.predicted_peak_bytes)
+        table.add_row(*sizes, f"{point.predicted_slowdown:.1%}", str(point.regions))
     return table
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onnx_autochunk.report.record import Cost, Refusal, Region, Report, Status, Verification
+from onnx_autochunk.report.record import Cost, FrontPoint, Refusal, Region, Report, Status, Verification
 
 MIB = 2**20
 
@@ -15,6 +15,10 @@ FULL = Report(
     budget_met=True,
     slowdown_measured=0.98,
     floor_bytes=50 * MIB,
+    front=(
+        FrontPoint(100 * MIB, 95 * MIB, 0.98, 2),
+        FrontPoint(94 * MIB, 51 * MIB, 1.234, 4),
+    ),
     regions=(
         Region(
             "attention[0]",

@@ -20,7 +20,7 @@ REGION = {
 }  # fmt: skip
 KEYS = {
     "schema", "status", "message", "baseline", "chunked", "weights_bytes", "budget_bytes", "budget_met",
-    "slowdown_measured", "floor_bytes", "regions", "refusals", "verify", "timings_s",
+    "slowdown_measured", "floor_bytes", "front", "regions", "refusals", "verify", "timings_s",
 }  # fmt: skip
 
 
@@ -30,6 +30,9 @@ def test_the_keys_of_schema_1() -> None:
     assert set(found) == KEYS
     assert set(found["baseline"]) == set(found["chunked"]) == COST
     assert set(found["regions"][0]) == REGION
+    assert set(found["front"][0]) == {
+        "budget_bytes", "predicted_peak_bytes", "predicted_slowdown", "regions"
+    }  # fmt: skip
     assert set(found["refusals"][0]) == {"value", "bytes", "node", "reason"}
     assert set(found["verify"]) == {"passed", "runs", "max_abs", "max_rel", "dims"}
 

@@ -47,6 +47,21 @@ def test_the_whole_report() -> None:
     assert to_text(FULL) == GOLDEN
 
 
+FRONT = """\
+What less memory costs, predicted
+   budget      peak    time  regions
+────────────────────────────────────
+100.0 MiB  95.0 MiB   98.0%        2
+ 94.0 MiB  51.0 MiB  123.4%        4
+
+"""
+
+
+def test_the_front_is_a_detail() -> None:
+    before, after = GOLDEN.split("Before and after")
+    assert to_text(FULL, details=True) == f"{before}{FRONT}Before and after{after}"
+
+
 @pytest.mark.parametrize("width", [80, 100, 160, 400])
 def test_no_line_is_wider_than_the_page_and_no_name_is_lost(width: int) -> None:
     text = to_text(FULL, width)

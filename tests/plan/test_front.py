@@ -1,0 +1,62 @@
+"""The Pareto front: what less memory costs in time, by the prices of selection."""
+
+from __future__ import annotations
+
+import pytest
+
+from onnx_autochunk.cost.model import CostModel
+from onnx_autochunk.graph.load import load
+from onnx_autochunk.options import Form, Options
+from onnx_autochunk.plan.front import MOST, front, peak_of
+from onnx_autochunk.plan.plan import Plan
+from onnx_autochunk.plan.planner import Planner, make_planner
+from tests.plan.graphs import loaded, transformer
+
+
+def _planner(layers: int = 2) -> Planner:
+    forms = (Form.SCAN, Form.SWEEP, Form.UNROLL)
+    return make_planner(load(transformer(layers)).graph, Options(), CostModel.load("cpu"), forms)
+
+
+@pytest.fixture(scope="module")
+def planner() -> Planner:
+    return _planner()
+
+
+def test_less_memory_takes_more_time(planner: Planner) -> None:
+    points = front(planner)
+    assert 3 <= len(points) <= MOST + 1
+    peaks = [point.peak_bytes for point in points]
+    slowdowns = [point.plan.predicted_slowdown for point in points]
+    assert peaks == sorted(set(peaks), reverse=True)
+    assert slowdowns == sorted(set(slowdowns))
+    assert peaks[-1] == planner.floor_bytes
+
+
+def test_a_point_is_the_fastest_plan_for_its_budget_and_keeps_it(planner: Planner) -> None:
+    for point in front(planner):
+        assert point.peak_bytes <= point.budget_bytes
+        again = planner.within(point.budget_bytes)
+        assert again is not None and again.regions == point.plan.regions
+        tighter = planner.within(point.peak_bytes - 1)
+        assert tighter is None or tighter.predicted_slowdown >= point.plan.predicted_slowdown
+
+
+def test_the_same_front_whenever_it_is_asked_for(planner: Planner) -> None:
+    def numbers(of: Planner) -> list[tuple[int, int, float]]:
+        return [(p.budget_bytes, p.peak_bytes, p.plan.predicted_slowdown) for p in front(of)]
+
+    assert numbers(planner) == numbers(planner) == numbers(_planner())
+
+
+def test_what_no_region_covers_counts(planner: Planner) -> None:
+    assert peak_of(planner, Plan.nothing(0)) == planner.timeline.peak_bytes
+    plan = planner.within(planner.floor_bytes)
+    assert plan is not None
+    assert peak_of(planner, plan) >= max(planned.peak_after_bytes for planned in plan.regions)
+
+
+def test_a_model_with_nothing_to_chunk_has_one_point() -> None:
+    graph = loaded("(float[4] x) => (float[4] y) { y = Relu(x) }").graph
+    points = front(make_planner(graph, Options(), CostModel.load("cpu"), (Form.SCAN,)))
+    assert [(point.peak_bytes, point.plan.regions) for point in points] == [(16, ())]
