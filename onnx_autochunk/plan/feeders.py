@@ -8,7 +8,7 @@ What is cheap and read by several of them is computed anew in each, so that it n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..axes import positions
@@ -46,12 +46,25 @@ def front_of(setting: Setting, region: Region, forms: Collection[Form]) -> Front
     for index in ends:
         if any(index in feeder.ops for feeder in found):
             continue
-        best = _best(inside, graph.ops[index], set(_reads([region])))
+        apart = replace(inside, excluded=inside.excluded | _settled(graph, made, found))
+        best = _best(apart, graph.ops[index], set(_reads([region])))
         if best is not None and _form(best, forms) is not None:
             found.append(replace(best, start=region.start, end=region.end, hoisted=(), sunk=()))
     if not found:
         return None
     return _front(graph, region, tuple(found), tuple(form for f in found if (form := _form(f, forms))))
+
+
+def _settled(graph: Graph, made: Mapping[str, Op], feeders: Sequence[Region]) -> set[int]:
+    """Ops that no further feeder may take: what these make for others too, and all that they wait for."""
+    settled = {index for feeder in feeders for index in feeder.ops if index not in feeder.recomputed}
+    todo = [name for name in _reads(feeders) if name in made]
+    while todo:
+        op = made[todo.pop()]
+        if op.index not in settled:
+            settled.add(op.index)
+            todo += [name for name in op.reads if name in made]
+    return settled
 
 
 def _form(feeder: Region, forms: Collection[Form]) -> Form | None:

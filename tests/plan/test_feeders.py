@@ -105,6 +105,33 @@ def test_a_region_with_feeders_computes_the_same(
     assert "LayerNormalization" not in alone
 
 
+def test_what_is_dear_runs_in_one_feeder_only() -> None:
+    sample = Sample(
+        f"""(float[1,{ROWS},{WIDTH}] x) => (float[1,{ROWS},{WIDTH}] z) {{
+            t = Relu(x)  a = Abs(t)  n = LayerNormalization(a, g)  qkv = MatMul(n, w)
+            q, k, v = Split<axis=2, num_outputs=3>(qkv)
+            turned = Transpose<perm=[0,2,1]>(k)  ev = Erf(v)
+            score = MatMul(q, turned)  soft = Softmax(score)  mix = MatMul(soft, ev)
+            y = Add(a, mix)  z = Neg(y)
+        }}""",
+        (Stretch("a score soft mix y", 1),),
+        weights={"g": (WIDTH,), "w": (WIDTH, 3 * WIDTH)},
+    )
+    loaded = sample.loaded()
+    region = region_of(loaded, sample.stretches[0])
+    front = front_of(setting_of(loaded), region, FORMS)
+    assert front is not None
+    runs = [index for feeder in front.feeders for index in feeder.ops if index not in feeder.recomputed]
+    assert len(runs) == len(set(runs))
+    feeders = tuple(
+        PlannedRegion(f"f{at}", feeder, Form.SCAN, Chunking(ROWS, 5), (), 0, 0, 0)
+        for at, feeder in enumerate(front.feeders)
+    )
+    planned = PlannedRegion("r", region, Form.SCAN, Chunking(ROWS, 5), region.hoisted, 0, 0, 0, feeders)
+    model = weave(loaded, Plan((planned,), 0, 1.0, 0.0))
+    check_close(outputs_of(model)["z"], outputs_of(sample.model())["z"])
+
+
 WIDE = Stretch("q score soft mix y", 1)
 
 
