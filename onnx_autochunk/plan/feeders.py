@@ -46,7 +46,7 @@ def front_of(setting: Setting, region: Region, forms: Collection[Form]) -> Front
     for index in ends:
         if any(index in feeder.ops for feeder in found):
             continue
-        apart = replace(inside, excluded=inside.excluded | _settled(graph, made, found))
+        apart = replace(inside, excluded=inside.excluded | _settled(made, found))
         best = _best(apart, graph.ops[index], set(_reads([region])))
         if best is not None and _form(best, forms) is not None:
             found.append(replace(best, start=region.start, end=region.end, hoisted=(), sunk=()))
@@ -55,7 +55,7 @@ def front_of(setting: Setting, region: Region, forms: Collection[Form]) -> Front
     return _front(graph, region, tuple(found), tuple(form for f in found if (form := _form(f, forms))))
 
 
-def _settled(graph: Graph, made: Mapping[str, Op], feeders: Sequence[Region]) -> set[int]:
+def _settled(made: Mapping[str, Op], feeders: Sequence[Region]) -> set[int]:
     """Ops that no further feeder may take: what these make for others too, and all that they wait for."""
     settled = {index for feeder in feeders for index in feeder.ops if index not in feeder.recomputed}
     todo = [name for name in _reads(feeders) if name in made]
