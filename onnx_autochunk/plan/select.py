@@ -2,22 +2,29 @@
 
 Over intervals that do not overlap, costs add and peaks take the maximum:
 
-    best[e] = min(best[e-1] if M(e) <= B else inf,
-                  min over candidates (s, e) with peak <= B of best[s-1] + cost)
+    best[s] = min(best[s+1] if M(s) <= B else inf,
+                  min over candidates (s, e) with peak <= B of cost + best[e+1])
 
-which is the optimum for the prices given. Source: DESIGN section 6, selection; arXiv 2401.10652 section 3.4.
+which is the optimum for the prices given. Where the fastest selection takes too much to load or to hold once
+loaded, `plan.limited` finds the fastest of those that do not.
+
+Source: DESIGN section 6, selection; arXiv 2401.10652 section 3.4.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import inf
 
 from .candidates import Candidate, Option
+from .limited import Move, fastest
 from .plan import Burden
+
+TIE_S = 1e-12  # seconds that do not matter: of equally fast selections the one that chunks less is taken
+UNLIMITED = Burden(inf, inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,15 @@ class Selection:
         return Burden(self.load_seconds, self.resident_bytes)
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A candidate; its options' peaks, ascending, and the fastest of its first one, two, ... options."""
+
+    candidate: Candidate
+    peaks: Sequence[int]
+    fastest: Sequence[Option]
+
+
 class Selector:
     """Answers many budgets for one set of candidates.
 
@@ -64,11 +80,11 @@ class Selector:
         self._live = live_bytes
         self._load_price = load_price
         self._resident_price = resident_price
-        self._ending: list[list[tuple[Candidate, list[int], list[Option]]]] = [[] for _ in live_bytes]
+        self._starting: list[list[_Entry]] = [[] for _ in live_bytes]
         for candidate in candidates:
             peaks = [option.peak_bytes for option in candidate.options]
-            cheapest = list(accumulate(candidate.options, self._cheaper))
-            self._ending[candidate.end].append((candidate, peaks, cheapest))
+            quickest = list(accumulate(candidate.options, self._cheaper))
+            self._starting[candidate.start].append(_Entry(candidate, peaks, quickest))
 
     def _price(self, option: Option) -> float:
         return (
@@ -82,55 +98,27 @@ class Selector:
 
     def floor_bytes(self) -> int:
         """The least budget that any selection meets."""
-        best = [0]
-        for step, live in enumerate(self._live):
-            least = max(best[step], live)
-            for candidate, peaks, _ in self._ending[step]:
-                least = min(least, max(best[candidate.start], peaks[0]))
-            best.append(least)
-        return best[-1]
+        least = [0] * (len(self._live) + 1)
+        for step in reversed(range(len(self._live))):
+            peaks = [max(entry.peaks[0], least[entry.candidate.end + 1]) for entry in self._starting[step]]
+            least[step] = min([max(self._live[step], least[step + 1]), *peaks])
+        return least[0]
 
     def budgets(self) -> list[int]:
         """Every budget at which the best selection can change, ascending."""
-        peaks = {peak for ending in self._ending for _, peaks, _ in ending for peak in peaks}
+        peaks = {peak for starting in self._starting for entry in starting for peak in entry.peaks}
         floor = self.floor_bytes()
         return sorted(peak for peak in peaks | set(self._live) if peak >= floor)
 
-    def select(self, budget_bytes: int) -> Selection | None:
-        """The cheapest selection within the budget; None when there is none."""
-        best: list[float] = [0.0]
-        chosen: list[Choice | None] = [None]
-        for step, live in enumerate(self._live):
-            price, choice = (best[step] if live <= budget_bytes else inf), None
-            for candidate, peaks, cheapest in self._ending[step]:
-                usable = bisect_right(peaks, budget_bytes)
-                if usable:
-                    option = cheapest[usable - 1]
-                    total = best[candidate.start] + self._price(option)
-                    if total < price - 1e-12:
-                        price, choice = total, Choice(candidate, option)
-            best.append(price)
-            chosen.append(choice)
-        return None if best[-1] == inf else self._collect(chosen, budget_bytes)
-
-    def _collect(self, chosen: Sequence[Choice | None], budget_bytes: int) -> Selection:
-        choices: list[Choice] = []
-        step = len(chosen) - 1
-        while step > 0:
-            choice = chosen[step]
-            step = step - 1 if choice is None else choice.candidate.start
-            if choice is not None:
-                choices.append(choice)
-        return Selection(
-            tuple(reversed(choices)),
-            budget_bytes,
-            sum(choice.option.extra_seconds for choice in choices),
-            sum(choice.option.load_seconds for choice in choices),
-            sum(choice.option.resident_bytes for choice in choices),
-        )
+    def select(self, budget_bytes: int, limit: Burden = UNLIMITED) -> Selection | None:
+        """The fastest selection within the budget and the limit; None when there is none."""
+        found = self._fastest(budget_bytes)
+        if found is None or found.burden.within(limit):
+            return found
+        return self._limited(budget_bytes, limit, inf)
 
     def least_budget(self, allowed: Callable[[Selection], bool]) -> Selection | None:
-        """The allowed selection of least budget; costs fall as budgets grow, so bisection finds it."""
+        """The allowed selection of least budget, if what is allowed at a budget is so at every larger one."""
         budgets = self.budgets()
         low, high, found = 0, len(budgets) - 1, None
         while low <= high:
@@ -141,3 +129,82 @@ class Selector:
             else:
                 low = middle + 1
         return found
+
+    def least(self, seconds: float, limit: Burden = UNLIMITED) -> Selection | None:
+        """The fastest selection of the least budget that allows one within the seconds and the limit.
+
+        What keeps a budget keeps every larger one, so bisection finds it.
+        """
+        budgets = self.budgets()
+        low, high, found = 0, len(budgets) - 1, None
+        while low <= high:
+            middle = (low + high) // 2
+            selection = self._allowed(budgets[middle], seconds, limit)
+            if selection is not None:
+                found, high = selection, middle - 1
+            else:
+                low = middle + 1
+        return found
+
+    def _allowed(self, budget_bytes: int, seconds: float, limit: Burden) -> Selection | None:
+        """The fastest selection that keeps all three; None when there is none."""
+        found = self._fastest(budget_bytes)
+        if found is None or found.extra_seconds > seconds:
+            return None
+        return found if found.burden.within(limit) else self._limited(budget_bytes, limit, seconds)
+
+    def _fastest(self, budget_bytes: int) -> Selection | None:
+        """The fastest selection within the budget, whatever it takes to load."""
+        best = [0.0] * (len(self._live) + 1)
+        chosen: list[Choice | None] = [None] * len(self._live)
+        for step in reversed(range(len(self._live))):
+            best[step] = best[step + 1] if self._live[step] <= budget_bytes else inf
+            for entry in self._starting[step]:
+                if usable := bisect_right(entry.peaks, budget_bytes):
+                    option = entry.fastest[usable - 1]
+                    total = self._price(option) + best[entry.candidate.end + 1]
+                    if total < best[step] - TIE_S:
+                        best[step], chosen[step] = total, Choice(entry.candidate, option)
+        return None if best[0] == inf else _selection(_followed(chosen), budget_bytes)
+
+    def _limited(self, budget_bytes: int, limit: Burden, seconds: float) -> Selection | None:
+        """The fastest selection that keeps all three, by trying more than the fastest one."""
+        moves: list[list[Move[Choice]]] = [
+            list(self._moves(starting, budget_bytes)) for starting in self._starting
+        ]
+        marks = {move.to for ways in moves for move in ways} | {0, len(moves)}
+        marks |= {step for step, ways in enumerate(moves) if ways}
+        for step, after in pairwise(sorted(marks)):
+            if max(self._live[step:after]) <= budget_bytes:
+                moves[step].append(Move(after))
+        chosen = fastest(moves, limit, seconds)
+        return None if chosen is None else _selection(chosen, budget_bytes)
+
+    @staticmethod
+    def _moves(starting: Sequence[_Entry], budget_bytes: int) -> Iterator[Move[Choice]]:
+        """The ways on by what may be chosen at a step."""
+        for entry in starting:
+            for option in entry.candidate.options[: bisect_right(entry.peaks, budget_bytes)]:
+                costs = (option.extra_seconds, option.load_seconds, float(option.resident_bytes))
+                yield Move(entry.candidate.end + 1, costs, Choice(entry.candidate, option))
+
+
+def _followed(chosen: Sequence[Choice | None]) -> Iterator[Choice]:
+    """The choices on the way from the first step to the last."""
+    step = 0
+    while step < len(chosen):
+        choice = chosen[step]
+        step = step + 1 if choice is None else choice.candidate.end + 1
+        if choice is not None:
+            yield choice
+
+
+def _selection(found: Iterator[Choice] | Sequence[Choice], budget_bytes: int) -> Selection:
+    choices = tuple(found)
+    return Selection(
+        choices,
+        budget_bytes,
+        sum(choice.option.extra_seconds for choice in choices),
+        sum(choice.option.load_seconds for choice in choices),
+        sum(choice.option.resident_bytes for choice in choices),
+    )

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 
 import pytest
 
@@ -14,7 +15,7 @@ from onnx_autochunk.plan.candidates import Candidate, Option, pareto
 from onnx_autochunk.plan.chunking import Chunking
 from onnx_autochunk.plan.plan import Burden
 from onnx_autochunk.plan.region import Region
-from onnx_autochunk.plan.select import Selection, Selector
+from onnx_autochunk.plan.select import UNLIMITED, Selection, Selector
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,14 @@ class Way:
     choices: tuple[tuple[Candidate, Option], ...]
     peak: int
 
-    def price(self, load_price: float, resident_price: float = 0.0) -> float:
-        return sum(
-            o.extra_seconds + load_price * o.load_seconds + resident_price * o.resident_bytes
-            for _, o in self.choices
-        )
+    @property
+    def seconds(self) -> float:
+        return sum(one.extra_seconds for _, one in self.choices)
+
+    @property
+    def burden(self) -> Burden:
+        taken = [one for _, one in self.choices]
+        return Burden(sum(one.load_seconds for one in taken), sum(one.resident_bytes for one in taken))
 
 
 def ways(given: Puzzle, step: int = 0) -> Iterator[Way]:
@@ -79,45 +83,54 @@ def ways(given: Puzzle, step: int = 0) -> Iterator[Way]:
 
 
 def check_sound(selection: Selection, given: Puzzle, budget: int) -> None:
-    """It is one of the ways, in order, within the budget, at the price it states."""
+    """It is one of the ways, in order, within the budget, at the costs it states."""
     pairs = tuple((choice.candidate, choice.option) for choice in selection.choices)
     way = next(way for way in ways(given) if way.choices == pairs)
     assert way.peak <= budget == selection.budget_bytes
-    assert selection.extra_seconds == pytest.approx(way.price(0.0))
-    assert selection.load_seconds == pytest.approx(sum(one.load_seconds for _, one in pairs))
-    assert selection.resident_bytes == sum(one.resident_bytes for _, one in pairs)
-    assert selection.burden == Burden(selection.load_seconds, selection.resident_bytes)
+    assert (selection.extra_seconds, selection.burden) == (way.seconds, way.burden)
 
 
-@pytest.mark.parametrize("seeds", [range(start, start + 25) for start in range(0, 200, 25)], ids=str)
-@pytest.mark.parametrize("prices", [(0.0, 0.0), (0.5, 0.0), (0.0, 0.25), (0.5, 0.25)])
-def test_the_cheapest_within_every_budget(seeds: range, prices: tuple[float, float]) -> None:
-    for given in map(puzzle, seeds):
-        selector = Selector(given.live, given.candidates, *prices)
-        every = list(ways(given))
-        assert selector.floor_bytes() == min(way.peak for way in every)
-        for budget in range(22):
-            fitting = [way.price(*prices) for way in every if way.peak <= budget]
-            selection = selector.select(budget)
-            assert (selection is None) == (not fitting)
-            if selection is not None:
-                check_sound(selection, given, budget)
-                load, resident = selection.load_seconds, selection.resident_bytes
-                price = selection.extra_seconds + prices[0] * load + prices[1] * resident
-                assert price == pytest.approx(min(fitting))
+# Limits on loading and resident memory: none, either, both, and none that anything but the original keeps.
+LIMITS = {
+    "none": UNLIMITED,
+    "loading": Burden(1.5, inf),
+    "resident": Burden(inf, 7),
+    "both": Burden(2.0, 9),
+    "tight": Burden(0.75, 4),
+    "nothing": Burden(0.0, 0.0),
+}
+SEEDS = [range(start, start + 50) for start in range(0, 300, 50)]
 
 
-@pytest.mark.parametrize("seeds", [range(start, start + 25) for start in range(0, 200, 25)], ids=str)
-def test_the_least_budget_within_every_time(seeds: range) -> None:
+@pytest.mark.parametrize("seeds", SEEDS, ids=str)
+@pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
+def test_the_fastest_within_every_budget(seeds: range, limit: Burden) -> None:
     for given in map(puzzle, seeds):
         selector = Selector(given.live, given.candidates)
         every = list(ways(given))
-        for allowed in (-2.0, -0.01, 0.01, 0.8, 2.6, 1e9):
-            selection = selector.least_budget(lambda s, limit=allowed: s.extra_seconds <= limit)  # type: ignore[misc]
-            fitting = [way.peak for way in every if way.price(0.0) <= allowed]
-            assert (selection is None) == (not fitting)
+        assert selector.floor_bytes() == min(way.peak for way in every)
+        for budget in range(22):
+            fitting = [way.seconds for way in every if way.peak <= budget and way.burden.within(limit)]
+            selection = selector.select(budget, limit)
+            assert (None if selection is None else selection.extra_seconds) == min(fitting, default=None)
             if selection is not None:
-                assert selection.budget_bytes == min(fitting)
+                assert selection.burden.within(limit)
+                check_sound(selection, given, budget)
+
+
+@pytest.mark.parametrize("seeds", SEEDS, ids=str)
+@pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
+def test_the_least_budget_within_every_time(seeds: range, limit: Burden) -> None:
+    for given in map(puzzle, seeds):
+        selector = Selector(given.live, given.candidates)
+        every = [way for way in ways(given) if way.burden.within(limit)]
+        for allowed in (-2.0, -0.01, 0.0, 0.5, 1.0, 2.5, inf):
+            selection = selector.least(allowed, limit)
+            fitting = [way.peak for way in every if way.seconds <= allowed]
+            assert (None if selection is None else selection.budget_bytes) == min(fitting, default=None)
+            if selection is not None:
+                assert selection.extra_seconds <= allowed and selection.burden.within(limit)
+                assert selection == selector.select(selection.budget_bytes, limit)
                 check_sound(selection, given, selection.budget_bytes)
 
 
