@@ -31,14 +31,19 @@ def with_blocked_shapes(graph: Graph) -> Graph:
     return Graph(graph.ops, values, graph.inputs, graph.outputs)
 
 
+def blocked_shape(op: Op, shapes: list[Shape]) -> Shape | None:
+    """Shape of an op's first result from those of its operands, absent ones left out; None without a rule."""
+    rule = _RULES.get(op.type)
+    return None if rule is None else rule(op, shapes)
+
+
 def _infer(op: Op, values: dict[str, Value]) -> None:
     output = values[op.outputs[0]]
-    rule = _RULES.get(op.type)
     known = [shape for name in op.inputs if name and (shape := values[name].shape) is not None]
-    if output.shape is not None or rule is None or len(known) < sum(map(bool, op.inputs)):
+    if output.shape is not None or op.type not in _RULES or len(known) < sum(map(bool, op.inputs)):
         return
     dtype = values[op.inputs[0]].dtype if output.dtype == "undefined" else output.dtype
-    values[op.outputs[0]] = replace(output, shape=rule(op, known), dtype=dtype)
+    values[op.outputs[0]] = replace(output, shape=blocked_shape(op, known), dtype=dtype)
 
 
 def _reorder_input(op: Op, shapes: list[Shape]) -> Shape:
@@ -46,6 +51,13 @@ def _reorder_input(op: Op, shapes: list[Shape]) -> Shape:
     if op.attributes.get("channels_last", 0):
         rest = [rest[-1], *rest[:-1]]
     return (batch, -(-rest[0] // BLOCK) * BLOCK, *rest[1:])
+
+
+def _reorder_output(op: Op, shapes: list[Shape]) -> Shape:
+    """Back to the channels that there really are."""
+    batch, _, *rest = shapes[0]
+    channels = int(str(op.attributes["channels"]))
+    return (batch, *rest, channels) if op.attributes.get("channels_last", 0) else (batch, channels, *rest)
 
 
 def _conv(op: Op, shapes: list[Shape]) -> Shape:
@@ -97,6 +109,7 @@ def _integers(op: Op, name: str, default: Shape) -> Shape:
 
 _RULES: Mapping[str, Infer] = {
     "ReorderInput": _reorder_input,
+    "ReorderOutput": _reorder_output,
     "Conv": _conv,
     "MaxPool": _pool,
     "AveragePool": _pool,

@@ -32,10 +32,10 @@ def body_bytes(op: Op, graph: Graph, body_peak: BodyPeak, present: frozenset[str
     return rule(op, graph, body_peak, present) if rule is not None and op.subgraphs else 0
 
 
-def _if(op: Op, graph: Graph, body_peak: BodyPeak, _: frozenset[str]) -> int:
+def _if(op: Op, graph: Graph, body_peak: BodyPeak, present: frozenset[str]) -> int:
     """A branch writes the op's results itself, at the moment it computes them."""
-    peak = max(body_peak(body, frozenset()) for body in op.subgraphs.values())
-    return max(0, peak - _total(graph, op.outputs))
+    peak = max(body_peak(body, _inner(op, body, present)) for body in op.subgraphs.values())
+    return max(0, peak - _total(graph, tuple(name for name in op.outputs if name not in present)))
 
 
 def _scan(op: Op, graph: Graph, body_peak: BodyPeak, present: frozenset[str]) -> int:
@@ -47,19 +47,30 @@ def _scan(op: Op, graph: Graph, body_peak: BodyPeak, present: frozenset[str]) ->
     states = len(op.inputs) - _integer(op, "num_scan_inputs")
     moved_in = _moved(op, "scan_input_axes", op.inputs[states:], graph)
     moved_out = _moved(op, "scan_output_axes", op.outputs[states:], graph)
-    there = frozenset(
-        inner for outer, inner in zip(op.outputs, body.outputs, strict=True) if outer in present
-    )
+    there = _inner(op, body, present)
     fresh = tuple(name for name in body.outputs if name not in there)
     running = 2 * _total(graph, op.inputs[:states]) + max(0, body_peak(body, there) - _total(body, fresh))
     return moved_in + max(running, moved_out)
 
 
-def _loop(op: Op, graph: Graph, body_peak: BodyPeak, _: frozenset[str]) -> int:
-    """Each round makes new carried values and a piece of each stacked result; all are copied at the end."""
+def _loop(op: Op, graph: Graph, body_peak: BodyPeak, present: frozenset[str]) -> int:
+    """Each round makes new carried values and a piece of each stacked result; all are copied at the end.
+
+    Then the carried values that the last round read are still there.
+    """
     body = op.subgraphs["body"]
-    pieces = body.outputs[len(op.inputs) - 1 :]
-    return max(body_peak(body, frozenset()) - _total(body, pieces), _total(graph, op.outputs))
+    carried = len(op.inputs) - 2
+    pieces = body.outputs[carried + 1 :]
+    already = _total(graph, tuple(name for name in op.outputs if name in present))
+    return max(
+        body_peak(body, frozenset()) - _total(body, pieces) + already,  # the last round
+        _total(graph, op.outputs) + _total(graph, op.outputs[:carried]),  # the copying
+    )
+
+
+def _inner(op: Op, body: Graph, present: frozenset[str]) -> frozenset[str]:
+    """What the body calls those results."""
+    return frozenset(inner for outer, inner in zip(op.outputs, body.outputs, strict=True) if outer in present)
 
 
 def _moved(op: Op, attribute: str, names: tuple[str, ...], graph: Graph) -> int:

@@ -45,7 +45,9 @@ def inplace_operands(op: Op, provider: str = "cpu") -> tuple[int, ...]:
     return IN_PLACE[provider].get(op.type, ())
 
 
-def temporary_bytes(op: Op, graph: Graph, provider: str = "cpu", shape_of: Shapes | None = None) -> int:
+def temporary_bytes(
+    op: Op, graph: Graph, provider: str = "cpu", shape_of: Shapes | None = None, *, used: bool = False
+) -> int:
     """Bytes the kernel allocates for itself while it runs, beyond its operands and results.
 
     Args:
@@ -53,7 +55,8 @@ def temporary_bytes(op: Op, graph: Graph, provider: str = "cpu", shape_of: Shape
         graph: where element types (and shapes, unless `shape_of` says otherwise) are looked up.
         provider: whose kernels, "cpu" or "cuda".
         shape_of: shapes at which to price the op, e.g. those of one chunk.
+        used: whether its first result lies in a buffer that held something before.
     """
     kind = f"{op.domain}.{op.type}" if op.domain else op.type
     rule = _TEMPORARIES[provider].get(kind)
-    return 0 if rule is None else rule(Call(op, graph, shape_of or graph.shape))
+    return 0 if rule is None else rule(Call(op, graph, shape_of or graph.shape, used))

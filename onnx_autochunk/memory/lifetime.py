@@ -131,11 +131,12 @@ def _extra_bytes(op: Op, graph: Graph, settings: _Settings, present: frozenset[s
     def body_peak(body: Graph, there: frozenset[str]) -> int:
         values = {name: graph.values[name] for name in op.captures} | dict(body.values)
         scope = Graph(body.ops, values, body.inputs, body.outputs)
-        return _peak_without(_simulate(scope, replace(settings, present=there), None), there)
+        order = None if settings.fuse else range(len(body.ops))  # ORT writes bodies in order, too
+        return _peak_without(_simulate(scope, replace(settings, present=there), order), there)
 
     if op.subgraphs:
         return body_bytes(op, graph, body_peak, present)
-    return temporary_bytes(op, graph, settings.provider)
+    return temporary_bytes(op, graph, settings.provider, used=op.outputs[0] in present)
 
 
 def _peak_without(timeline: Timeline, names: frozenset[str]) -> int:

@@ -22,11 +22,16 @@ Shapes: TypeAlias = Callable[[str], tuple[int, ...] | None]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An op with the shapes it is called on."""
+    """An op with the shapes it is called on.
+
+    Attributes:
+        used: its result lies in a buffer that held something before, and takes memory before it is written.
+    """
 
     op: Op
     graph: Graph
     shape_of: Shapes
+    used: bool = False
 
     def operand(self, index: int) -> tuple[int, ...] | None:
         """Shape of an operand; None when it is absent or unknown."""
@@ -61,6 +66,9 @@ class Call:
         )
 
 
+PRODUCT_BYTES = 88  # three offsets and the arguments of one product
+SCORES_BLOCK_BYTES = 1 << 19  # what flash attention keeps in the L2 cache, for one thread
+
 Rule: TypeAlias = Callable[[Call], int]
 
 
@@ -88,8 +96,15 @@ def _softmax(call: Call) -> int:
 
 
 def _variadic(call: Call) -> int:
-    """From the third operand on, partial results go to a second buffer."""
-    return call.result_bytes() if len(call.op.inputs) > 2 else 0
+    """A partial result lies in a buffer of its own until the next is made from it; the result comes last."""
+    partial = min(2 if call.used else 1, max(0, len(call.op.inputs) - 2))
+    return partial * call.result_bytes()
+
+
+def _matmul(call: Call) -> int:
+    """A record for each matrix of a batch, which counts when there are many small ones."""
+    right, result = call.operand(1), call.shape_of(call.op.outputs[0])
+    return PRODUCT_BYTES * prod(result[:-2]) if result and right and len(right) > 2 else 0
 
 
 def _gemm(call: Call) -> int:
@@ -142,13 +157,16 @@ def _past(call: Call, index: int) -> int:
 
 
 def _multi_head_attention(call: Call) -> int:
-    """Query, key and value with heads first; with a bias or a padding mask all scores too."""
+    """Query, key and value with heads first and a block of scores; with a bias or a padding mask all of them.
+
+    Source: onnxruntime/contrib_ops/cpu/bert/multihead_attention.cc.
+    """
     query, key = call.operand(0), call.operand(1)
     if query is None or key is None or len(query) != 3 or len(key) != 3:
         return 0
     moved = sum(call.operand_bytes(index) for index in range(3))
     if call.operand(4) is None and call.operand(5) is None:
-        return moved
+        return moved + SCORES_BLOCK_BYTES
     scores = query[0] * call.integer("num_heads", 1) * query[1] * key[1]
     return moved + call.result_bytes() + call.item_bytes() * scores
 
@@ -169,6 +187,7 @@ CPU: Mapping[str, Rule] = {
     "LogSoftmax": _softmax,
     "Einsum": _einsum,
     "Gemm": _gemm,
+    **dict.fromkeys(("MatMul", "FusedMatMul", "com.microsoft.FusedMatMul"), _matmul),
     "ConvTranspose": _conv_transpose,
     "Attention": _attention,
     "com.microsoft.Attention": _packed_attention,

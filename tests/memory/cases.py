@@ -63,6 +63,12 @@ PLANS = {
         f"({X} x, bool[1,4096] m) => ({X} y)",
         "k = Constant<value=float {2.0}>() a = Exp(x) b = Where(m, k, a) c = Softmax(b) y = Exp(c)",
     ),
+    "sum_of_four": (f"({X} x) => ({X} y)", "a = Exp(x) b = Sum(a, x, a, x) y = Exp(b)"),
+    "sum_of_four_into_a_used_buffer": (
+        f"({X} x) => ({X} y)",
+        """m = Constant<value=int64[1] {1}>() a = Exp(x) b = Erf(a) r = ReduceMax(b, m)
+        s = Sum(r, x, x, x) y = Exp(s)""",
+    ),
     "softmax_inner": (f"({X} x) => ({X} y)", "a = Exp(x) b = Softmax<axis=0>(a) y = Exp(b)"),
     "concat_of_slices": (
         f"({X} x) => ({X} y)",
@@ -148,6 +154,25 @@ BODIES = {
         f"""h = Exp(x) z = If<then_branch = a () => ({X} o) <{X} p, float[1024,8192] q, float[1024,8192] r>
         {{ p = Exp(h) q = Concat<axis=1>(p, p) r = Exp(q) k = Constant<value=int64[1] {{1}}>() s =
         ReduceMax(r, k) o = Add(s, h) }}, else_branch = b () => ({X} o2) {{ o2 = Neg(h) }}>(c) y = Exp(z)""",
+    ),
+    "loop_of_one_op": (
+        f"({X} x) => ({X} y) <{X} z>",
+        f"""h = Exp(x) n = Constant<value=int64 {{4}}>() t = Constant<value=bool {{1}}>()
+        z = Loop<body = b (int64 i, bool c, {X} s) => (bool d, {X} o) {{ d = Identity(c) o = Exp(s) }}>(n, t,
+        h) y = Exp(z)""",
+    ),
+    "loop_into_a_used_buffer": (
+        f"({X} x) => ({X} y) <{X} z>",
+        f"""m = Constant<value=int64[1] {{1}}>() n = Constant<value=int64 {{4}}>()
+        t = Constant<value=bool {{1}}>() a = Exp(x) b = Erf(a) r = ReduceMax(b, m) c = Add(x, r)
+        z = Loop<body = b (int64 i, bool c, {X} s) => (bool d, {X} o) <{X} p, {X} q> {{ d = Identity(c)
+        p = Exp(s) q = Erf(p) o = Add(p, q) }}>(n, t, c) y = Exp(z)""",
+    ),
+    "if_into_a_used_buffer": (
+        f"({X} x, bool c) => ({X} y)",
+        f"""m = Constant<value=int64[1] {{1}}>() a = Exp(x) b = Erf(a) r = ReduceMax(b, m) h = Add(x, r)
+        z = If<then_branch = a () => ({X} o) <{X} p, {X} q> {{ p = Exp(h) q = Erf(p) o = Neg(q) }},
+        else_branch = b () => ({X} o2) {{ o2 = Neg(h) }}>(c) y = Exp(z)""",
     ),
     "scan_into_a_used_buffer": (
         "(float[1,1024,4096] x, float[1,1] once) => (float[1,1024,4096] y)",

@@ -17,7 +17,12 @@ from onnx_autochunk.runtime.launch import EXACT_MEMORY, Json
 from onnx_autochunk.runtime.session import exact_options, ort_values
 from onnx_autochunk.verify import measure
 
-DTYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(bool)": np.bool_}
+DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
 
 
 def save(models: Mapping[str, onnx.ModelProto], folder: Path) -> dict[str, str]:

@@ -22,6 +22,14 @@ CASES = {
     "relu": (f"({X} x) => ({X} y)", "y = Relu(x)"),
     "add": (f"({X} x, float[512] b) => ({X} y)", "y = Add(x, b)"),
     "matmul": ("(float[16,512,512] x, float[16,512,512] z) => (float[16,512,512] y)", "y = MatMul(x, z)"),
+    "many_small_matmuls": (
+        "(float[65536,2,16] x, float[65536,16,2] z) => (float[65536,2,2] y)",
+        "y = MatMul(x, z)",
+    ),
+    "rows_by_one_matrix": (
+        "(float[65536,2,16] x, float[16,32] z) => (float[65536,2,32] y)",
+        "y = MatMul(x, z)",
+    ),
     "softmax_last": (f"({X} x) => ({X} y)", "y = Softmax(x)"),
     "softmax_inner": (f"({X} x) => ({X} y)", "y = Softmax<axis=2>(x)"),
     "log_softmax_inner": (f"({X} x) => ({X} y)", "y = LogSoftmax<axis=1>(x)"),
