@@ -31,7 +31,7 @@ from .report.build import (
     describe_comparison,
     describe_cost,
     describe_front,
-    describe_region,
+    describe_regions,
     refusals,
 )
 from .report.progress import Advance, Progress, Silent
@@ -254,7 +254,7 @@ def _report(this: _Run, trials: Trials, before: Cost, goal: Goal, trial: Trial |
         ),
         budget_met=None if goal.budget_bytes is None or trial.peak is None else goal.met(trial),
         slowdown_measured=None if timed is None else timed.ratio,
-        regions=tuple(describe_region(loaded.graph, planned) for planned in trial.plan.loops),
+        regions=describe_regions(loaded.graph, trial.plan),
         refusals=refusals(loaded.graph, planner.timeline, trial.plan, planner.setting.rules),
         verify=None
         if trial.comparison is None

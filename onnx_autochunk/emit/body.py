@@ -7,7 +7,7 @@ Without declared shapes ORT drops in-place reuse and fusions inside bodies (meas
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
@@ -15,6 +15,7 @@ import onnx_ir as ir
 from ..axes import Call, Position, Range
 from ..errors import RuleError
 from ..graph.model import Graph
+from ..plan.plan import Nested
 from ..plan.region import Cut, Region
 from ..plan.rules import Rules
 from .calls import ChunkCalls, Member
@@ -34,6 +35,7 @@ class Weaving:
         rules: of its ops.
         nodes: the model's node for each op.
         values: the value that now stands for each name.
+        nests: bodies that were written and are to be rewritten themselves.
     """
 
     home: ir.Graph
@@ -41,6 +43,7 @@ class Weaving:
     rules: Rules
     nodes: Sequence[ir.Node]
     values: dict[str, ir.Value]
+    nests: list[Nest] = field(default_factory=list)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a value that is cut, so that it is known."""
@@ -48,6 +51,19 @@ class Weaving:
         if shape is None:
             raise RuleError(f"value {name!r} is in a region but its shape is unknown")
         return shape
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """A body and the loops that are still to be put into it.
+
+    Attributes:
+        scope: the body's, for names.
+    """
+
+    weaving: Weaving
+    nested: Nested
+    scope: Scope
 
 
 @dataclass(frozen=True, slots=True)

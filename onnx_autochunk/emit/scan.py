@@ -10,6 +10,7 @@ load. Source: onnxruntime/core/providers/cpu/controlflow/scan_utils.cc.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from ..plan.plan import PlannedRegion
 from ..plan.price import in_front, is_view
 from ..plan.region import Cut
-from .body import Patched, Weaving, copy_ops, patched_operand
+from ..plan.rules import Rules
+from .body import Nest, Patched, Piece, Weaving, copy_ops, patched_operand
 from .calls import Member, chunk_calls, members
 from .scope import Scope, shape_of
 from .unroll import concat, emit_chunk
@@ -123,6 +125,8 @@ def _scan(
     constants = list(body.constants.values())
     seen = [seen for _, seen in loop.feeds]
     inner = ir.Graph(seen, results, nodes=body.nodes, initializers=constants, name=body.prefix)
+    if planned.nested is not None:
+        weaving.nests.append(Nest(_within(weaving, planned, inner, slices, made), planned.nested, body))
     outputs = [
         scope.value(f"{cut.value}/stacked", value.dtype, (chunking.count, *shape_of(value)))
         for cut, value in zip(region.outputs, results, strict=True)
@@ -132,6 +136,31 @@ def _scan(
     reads = [read for read, _ in loop.feeds]
     scope.nodes.append(ir.Node("", "Scan", reads, attributes, outputs=outputs, name=name))
     return dict(zip(region.outputs, outputs, strict=True))
+
+
+def _within(
+    weaving: Weaving,
+    planned: PlannedRegion,
+    home: ir.Graph,
+    slices: Mapping[Cut, ir.Value],
+    made: Mapping[str, Piece],
+) -> Weaving:
+    """The body as a graph to be rewritten, for the loops inside it."""
+    assert planned.nested is not None, "only for regions with loops inside"
+    body = planned.nested.body
+    values = {name: weaving.values[name] for name in body.graph.values if name in weaving.values}
+    values |= {name: slices[cut] for cut, name in body.slices.items()}
+    values |= {name: piece.value for name, piece in made.items()}
+    nodes = []
+    for op in body.graph.ops:
+        node = values[next(name for name in op.outputs if name)].producer()
+        assert node is not None, "ops of a region are copied as nodes"
+        values |= {
+            name: value for name, value in zip(op.inputs, node.inputs, strict=False) if value is not None
+        }
+        nodes.append(node)
+    rules = Rules(body.graph, range(len(body.graph.ops)))
+    return Weaving(home, body.graph, rules, nodes, values)
 
 
 def _unstack(weaving: Weaving, scope: Scope, planned: PlannedRegion, cut: Cut, stacked: ir.Value) -> ir.Value:

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from ..options import Form
 from ..plan.plan import PlannedRegion
-from .body import Weaving
+from .body import Nest, Weaving
 from .scan import emit_scan
 from .scope import Scope
 from .sweep import emit_sweep
@@ -33,14 +33,23 @@ def replace_region(weaving: Weaving, planned: PlannedRegion, scope: Scope) -> li
         _hand_over(weaving, name, new)
     gone = [weaving.nodes[i] for i in reversed(planned.region.ops) if i not in planned.region.recomputed]
     graph.remove(gone, safe=True)
+    while weaving.nests:
+        _fill(weaving.nests.pop())
     return scope.nodes
+
+
+def _fill(nest: Nest) -> None:
+    """Put the loops into a body."""
+    for inner in nest.nested.regions:
+        replace_region(nest.weaving, inner, Scope(f"{nest.scope.prefix}/{inner.name}", nest.scope.names))
+    nest.weaving.home.sort()
 
 
 def _hand_over(weaving: Weaving, name: str, new: ir.Value) -> None:
     """Give a new value the place and the name of an old one."""
     old = weaving.values[name]
     ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
-    old.name, new.name = f"{name}/unchunked", name
+    old.name, new.name = f"{old.name}/unchunked", old.name
     new.doc_string = old.doc_string
     new.metadata_props.update(old.metadata_props)
     weaving.values[name] = new

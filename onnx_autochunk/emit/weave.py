@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..graph.einsum import put_back
 from ..graph.load import Loaded
 from ..options import Form, Options
-from ..plan.plan import Frames, Plan
+from ..plan.plan import Frames, Plan, PlannedRegion
 from ..plan.rules import Rules
 from .body import Weaving
 from .frame import frame, frameable
@@ -74,17 +74,19 @@ def usable_forms(model: ir.Model, options: Options) -> tuple[Form, ...]:
 
 def describe(plan: Plan) -> dict[str, object]:
     """The plan as it is written into the model's metadata."""
-    regions = [
-        {
-            "name": planned.name,
-            "form": planned.form.value,
-            "length": planned.chunking.length,
-            "count": planned.chunking.total,
-            "outputs": [[cut.value, cut.position.axis] for cut in planned.region.outputs],
-        }
-        for planned in plan.loops
-    ]
-    return {"schema": 1, "regions": regions}
+    return {"schema": 1, "regions": [_described(planned) for planned in plan.loops]}
+
+
+def _described(planned: PlannedRegion) -> dict[str, object]:
+    inside = [] if planned.nested is None else [_described(inner) for inner in planned.nested.regions]
+    return {
+        "name": planned.name,
+        "form": planned.form.value,
+        "length": planned.chunking.length,
+        "count": planned.chunking.total,
+        "outputs": [[cut.value, cut.position.axis] for cut in planned.region.outputs],
+        **({"nested": inside} if inside else {}),
+    }
 
 
 def _weaving(loaded: Loaded, model: ir.Model, rules: Rules) -> Weaving:

@@ -7,11 +7,12 @@ the distance between them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from ..axes import positions
-from ..graph.model import Graph, Origin
+from ..graph.model import Graph, Op, Origin
 from ..memory.lifetime import Timeline
 from ..options import Form
 from .chunking import Chunking
@@ -25,16 +26,37 @@ from .seconds import Seconds
 from .signature import signatures
 
 WORTHWHILE = 0.95  # a candidate must lower its interval's peak at least to this share
+DEEP = 0.25  # intervals above this share of the model's peak have their bodies searched again
 LOW = 0.02  # intervals that stay under this share of the model's peak are left alone
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
-    """A feeder and how it is written."""
+class Loop:
+    """A region in front of another one, or in its body, and how it is written.
+
+    Attributes:
+        peak_before_bytes: peak of its interval unchunked; 0 where it is that of the region it belongs to.
+        peak_after_bytes: likewise, chunked.
+    """
 
     region: Region
     form: Form
     chunking: Chunking
+    peak_before_bytes: int = 0
+    peak_after_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """Loops in the body of a region, for one length of its chunks.
+
+    Attributes:
+        loops: regions of the body's own graph.
+        body_bytes: peak of the body with them.
+    """
+
+    loops: tuple[Loop, ...]
+    body_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +69,8 @@ class Option:
     extra_seconds: float
     load_seconds: float
     resident_bytes: int
-    feeds: tuple[Feed, ...] = ()
+    feeds: tuple[Loop, ...] = ()
+    nest: Nest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +105,7 @@ class Search:
         borders: steps at which an interval may start, or before which it may end.
         forms: forms that regions may take.
         max_chunks: most chunks of a region; None sets no limit.
+        nested: searches the bodies of regions again; None leaves them as they are.
     """
 
     setting: Setting
@@ -92,6 +116,10 @@ class Search:
     forms: tuple[Form, ...]
     max_chunks: int | None = None
     provider: str = "cpu"
+    nested: Nested | None = None
+
+
+Nested: TypeAlias = Callable[[Search, Region, Sequence[Option]], Iterator[Option]]
 
 
 @dataclass(slots=True)
@@ -149,11 +177,19 @@ def _options(search: Search, region: Region) -> tuple[Option, ...]:
     front = front_of(search.setting, region, search.forms) if region.hoisted else None
     found: list[Option] = []
     for form in _forms(search, region):
-        prices = _menu(search, region, form)
-        found += _priced(search, region, prices)
+        ways = _menu(search, region, form)
+        if search.nested and form is Form.SCAN and before > DEEP * search.timeline.peak_bytes:
+            ways += tuple(search.nested(search, region, _deep(search, region, ways)))
+        found += _priced(search, region, ways)
         if front is not None:
-            found += _fed(search, region, prices, front)
+            found += _fed(search, region, ways, front)
     return pareto([option for option in found if option.peak_bytes <= most])
+
+
+def _deep(search: Search, region: Region, options: Sequence[Option]) -> list[Option]:
+    """Those ways to cut a region whose chunks hold more inside than the loop does around them."""
+    costs = _footprints(search, region, options, None)
+    return [option for option in options if costs[_is_even(option)].is_deep(option.chunking.length)]
 
 
 def _menu(search: Search, region: Region, form: Form) -> list[Option]:
@@ -168,7 +204,7 @@ def _menu(search: Search, region: Region, form: Form) -> list[Option]:
 def _priced(search: Search, region: Region, options: Sequence[Option]) -> Iterator[Option]:
     costs = _footprints(search, region, options, None)
     for option in options:
-        yield replace(option, peak_bytes=costs[_is_even(option)].peak_bytes(option.chunking.length))
+        yield replace(option, peak_bytes=_own_bytes(costs[_is_even(option)], option))
 
 
 def _fed(search: Search, region: Region, options: Sequence[Option], front: Front) -> Iterator[Option]:
@@ -178,21 +214,27 @@ def _fed(search: Search, region: Region, options: Sequence[Option], front: Front
     spared = sum(map(search.seconds.whole, front.spared))
     for option in options:
         cost = costs[_is_even(option)]
-        own = cost.peak_bytes(option.chunking.length)
+        own = _own_bytes(cost, option)
         chosen, peak = [], own
         for at, menu in enumerate(menus):
             feed, held = _cheapest(menu, [cost.feeder_bytes(at, feed.chunking.length) for feed in menu], own)
             chosen.append(feed)
             peak = max(peak, held)
-        yield Option(
-            option.form,
-            option.chunking,
-            peak,
-            option.extra_seconds - spared + sum(feed.extra_seconds for feed in chosen),
-            option.load_seconds + sum(feed.load_seconds for feed in chosen),
-            option.resident_bytes + sum(feed.resident_bytes for feed in chosen),
-            tuple(Feed(f, c.form, c.chunking) for f, c in zip(front.feeders, chosen, strict=True)),
+        yield replace(
+            option,
+            peak_bytes=peak,
+            extra_seconds=option.extra_seconds - spared + sum(feed.extra_seconds for feed in chosen),
+            load_seconds=option.load_seconds + sum(feed.load_seconds for feed in chosen),
+            resident_bytes=option.resident_bytes + sum(feed.resident_bytes for feed in chosen),
+            feeds=tuple(Loop(f, c.form, c.chunking) for f, c in zip(front.feeders, chosen, strict=True)),
         )
+
+
+def _own_bytes(cost: Footprint, option: Option) -> int:
+    """Peak of the interval without its feeders; a shorter last chunk has no loops inside."""
+    if option.nest is None:
+        return cost.peak_bytes(option.chunking.length)
+    return max(cost.peak_bytes(option.chunking.tail), cost.loop + option.nest.body_bytes)
 
 
 def _cheapest(menu: Sequence[Option], held: Sequence[int], limit: int) -> tuple[Option, int]:
@@ -257,33 +299,36 @@ def materialise(candidate: Candidate, setting: Setting, feeder: Region | None = 
     if not shift:
         return region
     step = setting.rules.step
-    names = _renamed(graph, order, region, shift)
+    here = [graph.ops[order[at]] for at in range(region.start, region.end + 1)]
+    there = [graph.ops[order[at + shift]] for at in range(region.start, region.end + 1)]
+    made = _moved(region, {op.index: order[step[op.index] + shift] for op in here}, _renamed(here, there))
+    return replace(made, start=candidate.start, end=candidate.end)
 
-    def op(index: int) -> int:
-        return order[step[index] + shift]
 
+def moved(region: Region, here: Graph, there: Graph) -> Region:
+    """The region of one graph in another that is equal up to names."""
+    return _moved(region, {op.index: op.index for op in here.ops}, _renamed(here.ops, there.ops))
+
+
+def _moved(region: Region, ops: Mapping[int, int], names: Mapping[str, str]) -> Region:
     def cuts(found: tuple[Cut, ...]) -> tuple[Cut, ...]:
         return tuple(Cut(names[cut.value], cut.position) for cut in found)
 
-    return Region(
-        start=candidate.start,
-        end=candidate.end,
-        ops=tuple(map(op, region.ops)),
-        recomputed=frozenset(map(op, region.recomputed)),
-        hoisted=tuple(map(op, region.hoisted)),
-        sunk=tuple(map(op, region.sunk)),
+    return replace(
+        region,
+        ops=tuple(ops[index] for index in region.ops),
+        recomputed=frozenset(ops[index] for index in region.recomputed),
+        hoisted=tuple(ops[index] for index in region.hoisted),
+        sunk=tuple(ops[index] for index in region.sunk),
         sliced=cuts(region.sliced),
         whole=tuple(names[name] for name in region.whole),
         outputs=cuts(region.outputs),
         flow={names[name]: position for name, position in region.flow.items()},
-        extent=region.extent,
-        varies=region.varies,
     )
 
 
-def _renamed(graph: Graph, order: Sequence[int], region: Region, shift: int) -> dict[str, str]:
+def _renamed(here: Sequence[Op], there: Sequence[Op]) -> dict[str, str]:
     names: dict[str, str] = {}
-    for step in range(region.start, region.end + 1):
-        here, there = graph.ops[order[step]], graph.ops[order[step + shift]]
-        names.update(zip((*here.inputs, *here.outputs), (*there.inputs, *there.outputs), strict=True))
+    for old, new in zip(here, there, strict=True):
+        names.update(zip((*old.inputs, *old.outputs), (*new.inputs, *new.outputs), strict=True))
     return names

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..options import Form
+from .body import Body
 from .chunking import Chunking
 from .region import Region
 
@@ -32,6 +33,19 @@ class Burden:
 
 
 @dataclass(frozen=True)
+class Nested:
+    """Loops inside the body of a region.
+
+    Attributes:
+        body: the chunk that they lie in.
+        regions: in the body's graph, in execution order.
+    """
+
+    body: Body = field(compare=False)  # follows from the region and the length of its chunks
+    regions: tuple[PlannedRegion, ...]
+
+
+@dataclass(frozen=True)
 class PlannedRegion:
     """One region as it is to be emitted.
 
@@ -42,6 +56,7 @@ class PlannedRegion:
         peak_before_bytes: predicted peak of the interval unchunked.
         peak_after_bytes: predicted peak of the interval chunked.
         feeders: regions that run before this one and compute in chunks what it needs whole.
+        nested: loops inside its body; a shorter last chunk does without.
     """
 
     name: str
@@ -53,6 +68,7 @@ class PlannedRegion:
     peak_before_bytes: int
     peak_after_bytes: int
     feeders: tuple[PlannedRegion, ...] = ()
+    nested: Nested | None = None
 
 
 @dataclass(frozen=True)

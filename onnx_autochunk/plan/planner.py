@@ -15,10 +15,13 @@ from ..graph.model import Graph, Origin
 from ..memory.lifetime import Timeline, simulate
 from ..memory.order import execution_order
 from ..options import Form, Options
-from .candidates import Candidate, Search, candidates, materialise
+from .body import body_of
+from .candidates import Candidate, Nest, Search, candidates, materialise, moved
 from .grow import Setting
 from .lifetimes import Lifetimes, lifetimes
-from .plan import Burden, Plan, PlannedRegion
+from .nest import nested
+from .plan import Burden, Nested, Plan, PlannedRegion
+from .region import Region
 from .rules import Rules
 from .seconds import Seconds
 from .select import Choice, Selection, Selector
@@ -135,8 +138,37 @@ class Planner:
                 )
             )
         return PlannedRegion(
-            name, region, option.form, option.chunking, alongside, crossing, before, peak, tuple(feeders)
+            name,
+            region,
+            option.form,
+            option.chunking,
+            alongside,
+            crossing,
+            before,
+            peak,
+            tuple(feeders),
+            None if option.nest is None else self._nested(choice, region, option.nest, name),
         )
+
+    def _nested(self, choice: Choice, region: Region, nest: Nest, name: str) -> Nested:
+        """The loops of a body at the place that the region stands for."""
+        rules, length = self.setting.rules, choice.option.chunking.length
+        there = body_of(self.graph, region, rules, length)
+        here = body_of(self.graph, choice.candidate.region, rules, length)
+        regions = tuple(
+            PlannedRegion(
+                f"{name}_inner{at}",
+                moved(loop.region, here.graph, there.graph),
+                loop.form,
+                loop.chunking,
+                (),
+                0,
+                loop.peak_before_bytes,
+                loop.peak_after_bytes,
+            )
+            for at, loop in enumerate(nest.loops)
+        )
+        return Nested(there, regions)
 
 
 def make_planner(graph: Graph, options: Options, model: CostModel, forms: tuple[Form, ...]) -> Planner:
@@ -155,8 +187,9 @@ def make_planner(graph: Graph, options: Options, model: CostModel, forms: tuple[
     seconds = Seconds(graph, rules, model)
     around = lifetimes(graph, order)
     search = Search(
-        setting, timeline, around, seconds, around.valleys(), forms, options.max_chunks, options.provider
-    )
+        setting, timeline, around, seconds, around.valleys(), forms, options.max_chunks, options.provider,
+        nested,
+    )  # fmt: skip
     return Planner(graph, options, setting, timeline, around, seconds, tuple(candidates(search)))
 
 

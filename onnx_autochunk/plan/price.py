@@ -37,6 +37,10 @@ class Footprint:
         """Peak of the whole interval, without its feeders."""
         return max(self.around, self.loop + int(self.per_step * length))
 
+    def is_deep(self, length: int) -> bool:
+        """True when the body holds more than is held around it."""
+        return self.per_step * length > self.loop
+
     def feeder_bytes(self, at: int, length: int) -> int:
         """What is held while a feeder runs."""
         loop, per_step = self.feeders[at]

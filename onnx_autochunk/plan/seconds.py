@@ -27,7 +27,7 @@ class Seconds:
     def __init__(self, graph: Graph, rules: Rules, model: CostModel) -> None:
         self._graph = graph
         self._rules = rules
-        self._model = model
+        self.model = model
         self._whole: dict[int, float] = {}
         self._columns: dict[tuple[int, Position, int], tuple[float, ...]] = {}
         self.ladder = cache(ladder)
@@ -39,9 +39,7 @@ class Seconds:
     def whole(self, index: int) -> float:
         """Time of one unchunked op."""
         if index not in self._whole:
-            self._whole[index] = self._model.op_seconds(
-                self._graph.ops[index], self._graph, self._graph.shape
-            )
+            self._whole[index] = self.model.op_seconds(self._graph.ops[index], self._graph, self._graph.shape)
         return self._whole[index]
 
     def of(self, region: Region, form: Form, ladder: tuple[Chunking, ...]) -> list[tuple[float, float]]:
@@ -51,18 +49,18 @@ class Seconds:
         ]
         before = sum(self.whole(index) for index in region.ops if index not in region.recomputed)
         fixed = self._border(region) - before
-        iteration = self._model.iteration_seconds(form.value, len(region.ops))
+        iteration = self.model.iteration_seconds(form.value, len(region.ops))
         weights = self._weights(region)
         found = []
         for chunking, body in zip(ladder, bodies, strict=True):
             moved = sum(self._copies(region, form, chunking))
-            load = self._model.load_seconds(form.value, _nodes(region), _written(form, chunking), weights)
+            load = self.model.load_seconds(form.value, _nodes(region), _written(form, chunking), weights)
             found.append((body + chunking.total * iteration + moved + fixed, load))
         return found
 
     def resident_bytes(self, region: Region, form: Form, chunking: Chunking) -> int:
         """Extra memory once loaded, against leaving the region unchunked."""
-        return self._model.resident_bytes(form.value, _nodes(region), _written(form, chunking))
+        return self.model.resident_bytes(form.value, _nodes(region), _written(form, chunking))
 
     def _column(self, region: Region, index: int, ladder: tuple[Chunking, ...]) -> tuple[float, ...]:
         """One op's time over all chunks, for each chunking."""
@@ -79,13 +77,13 @@ class Seconds:
     def _border(self, region: Region) -> float:
         """What enters and leaves the loop comes from memory, however well a chunk fits the cache."""
         touched = sum(self._graph.values[cut.value].nbytes for cut in (*region.sliced, *region.outputs))
-        return REGION_SECONDS + touched * self._model.constants.excess_s(touched)
+        return REGION_SECONDS + touched * self.model.constants.excess_s(touched)
 
     def _op(self, index: int, place: Position, length: int) -> float:
         step = carry(self._rules[index], position=place, result=0)
         assert not isinstance(step, Refusal), "a region holds only ops whose rule carries the flow"
         shapes = self._shapes(index, step, length)
-        return self._model.op_seconds(self._graph.ops[index], self._graph, shapes.get)
+        return self.model.op_seconds(self._graph.ops[index], self._graph, shapes.get)
 
     def _shapes(self, index: int, step: Step, length: int) -> dict[str, Shape | None]:
         op = self._graph.ops[index]
@@ -110,7 +108,7 @@ class Seconds:
         assert value.shape is not None, "a cut value has a shape"
         item = value.nbytes // max(1, prod(value.shape))
         run = prod(value.shape[cut.position.axis + 1 :]) * cut.position.unit * length * item
-        return self._model.copy_seconds(value.nbytes, run_bytes=run)
+        return self.model.copy_seconds(value.nbytes, run_bytes=run)
 
     def _weights(self, region: Region) -> int:
         reads = {name for index in region.ops for name in self._graph.ops[index].reads}

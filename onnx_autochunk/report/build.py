@@ -18,6 +18,16 @@ LARGE = 0.02  # a value is worth a line when it takes this share of the original
 MOST_REFUSALS = 12
 
 
+def describe_regions(graph: Graph, plan: Plan) -> tuple[Region, ...]:
+    """Every loop of a plan: feeders before what they feed, loops inside a body behind it."""
+    found: list[Region] = []
+    for planned in plan.loops:
+        found.append(describe_region(graph, planned))
+        if inside := planned.nested:
+            found += [describe_region(inside.body.graph, inner) for inner in inside.regions]
+    return tuple(found)
+
+
 def describe_region(graph: Graph, planned: PlannedRegion) -> Region:
     """One region for the reader."""
     region, first = planned.region, planned.region.outputs[0]

@@ -1,0 +1,99 @@
+"""Nested regions: a loop's body is a graph, and is searched again.
+
+    attention of 512 queries at once, 12 heads           scores of a chunk: 12 x 512 x 4096
+    the same, and in each chunk one head after another   1 x 512 x 4096: long rows, little memory
+
+Few long chunks with a loop inside run faster than many short ones: matrix products want rows, and what one
+head needs fits the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ..memory.lifetime import simulate
+from ..options import Form
+from .body import Body, body_of, has_body
+from .candidates import Loop, Nest, Option, Search, candidates, materialise
+from .chunking import length_for
+from .grow import Setting
+from .lifetimes import lifetimes
+from .price import is_view
+from .region import Region
+from .rules import Rules
+from .seconds import Seconds
+from .select import Choice, Selector
+
+COUNTS = (8, 16)  # of the outer loop: fewer leave too much in a chunk, more leave it too few rows
+BUDGETS = 5  # ways to cut a body that are offered for each length
+
+
+def nested(search: Search, region: Region, options: Sequence[Option]) -> Iterator[Option]:
+    """The options of a scan again, with loops inside its body.
+
+    Args:
+        search: of the graph that the region lies in.
+        region: whose chunks are alike.
+        options: how it can be cut.
+    """
+    setting = search.setting
+    if not has_body(setting.graph, region, setting.rules):
+        return
+    lengths = {length_for(region.extent, count) for count in COUNTS if count < region.extent}
+    for option in options:
+        if option.chunking.length in lengths:
+            body = body_of(setting.graph, region, setting.rules, option.chunking.length)
+            yield from _again(search, region, option, body)
+
+
+def _again(search: Search, region: Region, option: Option, body: Body) -> Iterator[Option]:
+    inner = _inner(search, body)
+    found = tuple(candidates(inner))
+    if not found:
+        return
+    copied = _copied_bytes(search, region, option, body)
+    selector = Selector(inner.timeline.live_bytes, found)
+    budgets = [budget for budget in selector.budgets() if budget < inner.timeline.peak_bytes]
+    for budget in budgets[:: max(1, len(budgets) // BUDGETS)]:
+        selection = selector.select(budget)
+        if selection is None or not selection.choices:
+            continue
+        loops = tuple(_loop(inner, choice) for choice in selection.choices)
+        yield replace(
+            option,
+            extra_seconds=option.extra_seconds + option.chunking.count * selection.extra_seconds,
+            load_seconds=option.load_seconds + selection.load_seconds,
+            resident_bytes=option.resident_bytes + selection.resident_bytes,
+            nest=Nest(loops, copied + budget),
+        )
+
+
+def _loop(inner: Search, choice: Choice) -> Loop:
+    region, option = materialise(choice.candidate, inner.setting), choice.option
+    before = max(inner.timeline.live_bytes[region.start : region.end + 1])
+    return Loop(region, option.form, option.chunking, before, option.peak_bytes)
+
+
+def _inner(search: Search, body: Body) -> Search:
+    graph, order = body.graph, tuple(range(len(body.graph.ops)))
+    rules = Rules(graph, order)
+    around = lifetimes(graph, order)
+    timeline = simulate(graph, order=order, provider=search.provider)
+    return Search(
+        Setting(graph, order, rules),
+        timeline,
+        around,
+        Seconds(graph, rules, search.seconds.model),
+        around.valleys(),
+        (Form.SCAN,),
+        search.max_chunks,
+        search.provider,
+    )
+
+
+def _copied_bytes(search: Search, region: Region, option: Option, body: Body) -> int:
+    """Slices that are no views stand beside the body's own values."""
+    even = not option.chunking.tail
+    cuts = [cut for cut in region.sliced if not is_view(search.setting.graph, cut, even)]
+    return sum(body.graph.values[body.slices[cut]].nbytes for cut in cuts)
