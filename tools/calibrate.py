@@ -1,9 +1,13 @@
 """Measures what ONNX Runtime's kernels cost here and writes `onnx_autochunk/cost/profiles/cpu.json`.
 
-`python -m tools.calibrate` takes about two minutes. Other work on the machine must not show in the numbers.
-So each case runs on one thread and is timed by that thread's own clock, which stops while something else has
-the core; it runs in short bursts, in many rounds over all cases, and its fastest run counts. An op that hands
-work to other threads is then taken to be that many times as fast.
+`python -m tools.calibrate --alone`, on a machine that does nothing else, takes about two minutes. Each case
+runs in short bursts, in many rounds over all cases, and its fastest run counts, on all threads by the clock
+on the wall.
+
+Without `--alone` other work shows less: each case runs on one thread and is timed by that thread's own clock,
+which stops while something else has the core, and an op that hands work to other threads is taken to be that
+many times as fast. What others do to the caches still shows: data beyond the second level then looks up to
+three times as dear as it is. And threads do not share out memory bandwidth as they do arithmetic.
 """
 
 from __future__ import annotations
@@ -58,28 +62,32 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--threads", type=int, default=2, help="threads that the profile is for (default: 2)")
+    parser.add_argument("--alone", action="store_true", help="nothing else runs: measure with all threads")
     parser.add_argument("--seconds", type=float, default=100, help="time to measure for (default: 100)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        points, constants = calibrate(Path(folder), args.threads, args.seconds)
+        points, constants = calibrate(Path(folder), args.threads, args.seconds, alone=args.alone)
     meta = {"schema": SCHEMA, "onnxruntime": onnxruntime().__version__}
     profile = meta | to_json(constants) | {"points": [point_to_json(p) for p in points]}
     (PROFILES / f"{constants.provider}.json").write_text(_dump(profile), encoding="utf-8")
     _print(points, CostModel(constants))
 
 
-def calibrate(folder: Path, threads: int, limit_s: float) -> tuple[list[Point], Constants]:
+def calibrate(folder: Path, threads: int, limit_s: float, *, alone: bool) -> tuple[list[Point], Constants]:
     """Measured points, and the constants that follow from them."""
     todo = cases()
-    runs = [opened(point_model(point), folder) for point in todo]
-    overheads = [opened(model, folder) for model in _overhead_models()]
-    least = fastest([*runs, *overheads], limit_s)
+    used, clock = (threads, time.perf_counter) if alone else (1, time.thread_time)
+    models = [*map(point_model, todo), *_overhead_models()]
+    least = fastest(
+        [opened(model, folder, default_options(threads=used)) for model in models], limit_s, clock
+    )
     found, (empty, short, long, *repeated) = least[: len(todo)], least[len(todo) :]
     dispatch_s = (long - short) / 200
-    speedups = _speedups(todo, found, folder, threads)
+    speedups = {} if alone else _speedups(todo, found, folder, threads)
     points = [
         replace(
-            point, seconds=_figures(dispatch_s + (seconds - empty) / speedups[point.type] / repeats(point))
+            point,
+            seconds=_figures(dispatch_s + (seconds - empty) / speedups.get(point.type, 1) / repeats(point)),
         )
         for point, seconds in zip(todo, found, strict=True)
     ]
@@ -193,23 +201,25 @@ def opened(model: onnx.ModelProto, folder: Path, options: Any = None) -> Run:
     return runner(session, {value.name: numbers(tuple(value.shape)) for value in session.get_inputs()})
 
 
-def fastest(runs: Sequence[Run], limit_s: float) -> list[float]:
-    """Least seconds of each by the thread's clock, over as many rounds as fit the limit, one at least."""
+def fastest(
+    runs: Sequence[Run], limit_s: float, clock: Callable[[], float] = time.thread_time
+) -> list[float]:
+    """Least seconds of each by a clock, over as many rounds as fit the limit, one at least."""
     best = [float("inf")] * len(runs)
     end = time.perf_counter() + limit_s
     while best[-1] == float("inf") or time.perf_counter() < end:
         for index, run in enumerate(runs):
             run()  # brings the data into the cache
-            best[index] = min(best[index], _burst(run))
+            best[index] = min(best[index], _burst(run, clock))
     return best
 
 
-def _burst(run: Run) -> float:
-    best, start = float("inf"), time.thread_time()
+def _burst(run: Run, clock: Callable[[], float]) -> float:
+    best, start = float("inf"), clock()
     while True:
-        before = time.thread_time()
+        before = clock()
         run()
-        after = time.thread_time()
+        after = clock()
         best = min(best, after - before)
         if after - start > BURST_S:
             return best
