@@ -120,8 +120,8 @@ def layers(count: int) -> Loaded:
         f"k{n} = MatMul({ends[n]}, w) kh{n} = Reshape(k{n}, heads) kt{n} = Transpose<perm=[0,2,3,1]>(kh{n}) "
         f"q{n} = MatMul({ends[n]}, w) qh{n} = Reshape(q{n}, heads) qt{n} = Transpose<perm=[0,2,1,3]>(qh{n}) "
         f"s{n} = MatMul(qt{n}, kt{n}) t{n} = Tanh(s{n}) p{n} = Softmax(t{n}) "
-        f"vt{n} = Transpose<perm=[0,2,1,3]>(kh{n}) m{n} = MatMul(p{n}, vt{n}) b{n} = Transpose<perm=[0,2,1,3]>(m{n}) "
-        f"j{n} = Reshape(b{n}, flat) "
+        f"vt{n} = Transpose<perm=[0,2,1,3]>(kh{n}) m{n} = MatMul(p{n}, vt{n}) "
+        f"b{n} = Transpose<perm=[0,2,1,3]>(m{n}) j{n} = Reshape(b{n}, flat) "
         f"{ends[n + 1]} = Add({ends[n]}, j{n})"
         for n in range(count)
     )
