@@ -37,24 +37,20 @@ def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.No
     """
     inside = set(_with_bodies(nodes))
     results = [value for node in nodes for value in node.outputs if _leaves(value, inside)]
-    if any(value.is_graph_output() or not _is_static(value) for value in results):
+    if not results or any(value.is_graph_output() or not _is_static(value) for value in results):
         return []  # a frame's result is viewed in its own shape, which ORT copies for an output of the model
     outer = [scope.value(f"{value.name}/framed", value.dtype, (1, *shape_of(value))) for value in results]
     _hand_over(results, outer, inside, scope)
     body = Scope(f"{scope.prefix}/body", scope.names)
     once, seen = scope.constant(np.zeros((1, 1), np.int64)), body.value("once", ir.DataType.INT64, (1,))
-    place = _after(nodes)
+    graph.insert_after(nodes[-1], scope.nodes)
     graph.remove(nodes)
     inner = ir.Graph([seen], results, nodes=nodes, name=body.prefix)
     attributes = [ir.AttrGraph("body", inner), ir.AttrInt64("num_scan_inputs", 1)]
     name = scope.names.fresh(f"{scope.prefix}/Scan")
     scan = ir.Node("", "Scan", [once], attributes, outputs=outer, name=name)
-    stand_in = [scan, *scope.nodes]
-    if place is None:
-        graph.extend(stand_in)
-    else:
-        graph.insert_before(place, stand_in)
-    return stand_in
+    graph.insert_before(scope.nodes[0], scan)
+    return [scan, *scope.nodes]
 
 
 def frameable(nodes: Sequence[ir.Node]) -> list[ir.Node]:
@@ -97,15 +93,3 @@ def _hand_over(
             if user not in inside and user not in scope.nodes:
                 user.replace_input_with(index, viewed)
         value.name, viewed.name = viewed.name, name
-
-
-def _after(nodes: Sequence[ir.Node]) -> ir.Node | None:
-    """The node of the graph that follows the last of `nodes` and is none of them."""
-    own, graph = set(nodes), nodes[-1].graph
-    assert graph is not None, "nodes are framed where they are"
-    following = False
-    for node in graph:
-        if following and node not in own:
-            return node
-        following = following or node is nodes[-1]
-    return None

@@ -22,15 +22,21 @@ class Names:
     """Names that no other value or node of the model has."""
 
     def __init__(self, taken: Iterable[str]) -> None:
-        self._taken = set(taken)
+        self._taken = dict.fromkeys(taken, 2)  # with the number to try next
 
     def fresh(self, wish: str) -> str:
         """The wish, numbered if it is taken."""
-        name, number = wish, 2
+        name = wish
         while name in self._taken:
-            name, number = f"{wish}_{number}", number + 1
-        self._taken.add(name)
+            name, self._taken[wish] = f"{wish}_{self._taken[wish]}", self._taken[wish] + 1
+        self._taken[name] = 2
         return name
+
+    def copy(self) -> Names:
+        """The same names, to which others are added."""
+        made = Names(())
+        made._taken = self._taken.copy()
+        return made
 
 
 class Scope:
@@ -53,7 +59,7 @@ class Scope:
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self.constants:
             made = self.value("constant", ir.DataType.from_numpy(array.dtype), array.shape)
-            made.const_value = ir.tensor(array, name=made.name)
+            made.const_value = ir.Tensor(array, name=made.name)
             self.constants[key] = made
         return self.constants[key]
 

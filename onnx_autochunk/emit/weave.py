@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import onnx_ir as ir
 
@@ -23,14 +24,46 @@ from .sweep import SWEEP_OPSET
 METADATA = "onnx_autochunk.plan"
 
 
+@dataclass(frozen=True)
+class Woven:
+    """A model with a plan's regions chunked, and nothing put into frames yet.
+
+    Attributes:
+        members: the nodes that stand for each region, by its name, with those alongside it.
+        names: names of the model.
+    """
+
+    model: ir.Model
+    plan: Plan
+    members: Mapping[str, tuple[ir.Node, ...]]
+    names: Names
+
+    def framed(self, frames: Frames) -> ir.Model:
+        """A copy with frames; without any, the model itself."""
+        if frames is Frames.NONE:
+            return self.model
+        model = self.model.clone()
+        copies = dict(zip(self.model.graph, model.graph, strict=True))
+        members = {name: [copies[node] for node in nodes] for name, nodes in self.members.items()}
+        _frame(model.graph, self.plan.groups, frames, members, self.names.copy())
+        return model
+
+
 def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> ir.Model:
-    """The model with the plan's regions chunked; `loaded` stays as it is.
+    """The model with the plan's regions chunked and framed; `loaded` stays as it is.
 
     Args:
         loaded: the model.
         plan: for its graph.
         rules: of its ops, where they have been looked up before.
     """
+    woven = chunk(loaded, plan, rules)
+    _frame(woven.model.graph, plan.groups, plan.frames, woven.members, woven.names)
+    return woven.model
+
+
+def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> Woven:
+    """The first half of `weave`, for trying several ways of framing; arguments are the same."""
     model = loaded.model.clone()
     weaving = _weaving(loaded, model, rules or Rules(loaded.graph, range(len(loaded.graph.ops))))
     names = Names(_taken(model))
@@ -42,17 +75,16 @@ def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> ir.Model:
     model.graph.sort()
     nodes = [replaced.get(node, node) for node in weaving.nodes]
     members = {
-        planned.name: [
+        planned.name: (
             *(node for loop in (*planned.feeders, planned) for node in added[loop.name]),
             *(node for index in planned.alongside if (node := nodes[index]).graph is model.graph),
-        ]
+        )
         for planned in plan.regions
     }
-    _frame(weaving, plan, members, names)
     if any(loop.form is Form.SWEEP for loop in plan.loops):
         raise_opset(model, SWEEP_OPSET)
     model.metadata_props[METADATA] = json.dumps(describe(plan), sort_keys=True)
-    return model
+    return Woven(model, plan, members, names)
 
 
 def usable_forms(model: ir.Model, options: Options) -> tuple[Form, ...]:
@@ -113,24 +145,41 @@ def _drop_unread(weaving: Weaving, plan: Plan) -> None:
             weaving.home.remove(node, safe=True)
 
 
-def _frame(weaving: Weaving, plan: Plan, members: dict[str, list[ir.Node]], names: Names) -> None:
+def _frame(
+    graph: ir.Graph,
+    groups: Iterable[Sequence[PlannedRegion]],
+    frames: Frames,
+    members: Mapping[str, Sequence[ir.Node]],
+    names: Names,
+) -> None:
     """Put regions, groups of them, or both into frames; `members` are each region's nodes."""
-    if plan.frames in (Frames.REGIONS, Frames.NESTED):
-        for name, nodes in members.items():
-            members[name] = _framed(weaving, nodes, Scope(f"frame/{name}", names))
-        weaving.home.sort()
-    if plan.frames in (Frames.GROUPS, Frames.NESTED):
-        for group in plan.groups:
-            if plan.frames is Frames.GROUPS or len(group) > 1:
+    if frames in (Frames.REGIONS, Frames.NESTED):
+        place = _places(graph)
+        members = {
+            name: _framed(graph, place, nodes, Scope(f"frame/{name}", names))
+            for name, nodes in members.items()
+        }
+        graph.sort()
+    if frames in (Frames.GROUPS, Frames.NESTED):
+        place = _places(graph)
+        for group in groups:
+            if frames is Frames.GROUPS or len(group) > 1:
                 nodes = [node for planned in group for node in members[planned.name]]
-                _framed(weaving, nodes, Scope(f"frame/{group[0].name}_group", names))
-        weaving.home.sort()
+                _framed(graph, place, nodes, Scope(f"frame/{group[0].name}_group", names))
+        graph.sort()
 
 
-def _framed(weaving: Weaving, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.Node]:
+def _places(graph: ir.Graph) -> dict[ir.Node, int]:
+    """The order of the nodes: framing some of them leaves that of the others as it is."""
+    return {node: at for at, node in enumerate(graph)}
+
+
+def _framed(
+    graph: ir.Graph, place: Mapping[ir.Node, int], nodes: Sequence[ir.Node], scope: Scope
+) -> list[ir.Node]:
     """Frame what can be framed of a stretch; the nodes that then stand for it."""
-    members, graph = set(nodes), weaving.home
-    stretch = frameable([node for node in graph if node in members])
+    members = set(nodes)
+    stretch = frameable(sorted(members, key=place.__getitem__))
     if not stretch or not any(node.op_type == "Scan" for node in stretch):
         return list(nodes)
     stand_in = frame(graph, stretch, scope)

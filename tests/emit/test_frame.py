@@ -10,7 +10,7 @@ import pytest
 
 from onnx_autochunk.emit.frame import UNFRAMED, frame, frameable
 from onnx_autochunk.emit.scope import Names, Scope
-from onnx_autochunk.emit.weave import weave
+from onnx_autochunk.emit.weave import chunk, weave
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.plan import Frames
 from tests.emit.regions import Sample, Stretch, bodies, check_close, nodes, outputs_of, plan_of
@@ -97,6 +97,14 @@ def test_groups_hold_regions_that_hold_frames() -> None:
     assert _depth(proto.graph) == 3
     expected, found = outputs_of(LAYERS.model()), outputs_of(proto)
     check_close(found["z"], expected["z"])
+
+
+def test_every_framing_of_one_model_is_what_it_would_be_alone() -> None:
+    loaded = LAYERS.loaded()
+    plans = [plan_of(loaded, LAYERS.stretches, Form.SCAN, 5, frames, crossing=(9, 1)) for frames in Frames]
+    woven = chunk(loaded, plans[0])
+    for plan in plans:
+        assert ir.to_proto(woven.framed(plan.frames)) == ir.to_proto(weave(loaded, plan))
 
 
 def test_convolutions_stay_outside() -> None:
