@@ -69,7 +69,8 @@ def load(
     try:
         _clean(model)
         bound = bind_dims(model, dims or {}, shapes or {})
-        passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+        if not _has_all_shapes(model):
+            passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
     except AutochunkError:
         raise
     except Exception as error:
@@ -131,6 +132,14 @@ def _clean(model: ir.Model) -> None:
         passes.InlinePass()(model)
     passes.NameFixPass()(model)
     passes.TopologicalSortPass()(model)
+
+
+def _has_all_shapes(model: ir.Model) -> bool:
+    """True when the file tells the type and the sizes of every result, so that inference adds nothing."""
+    results = (value for node in model.graph.all_nodes() for value in node.outputs if value.name)
+    return all(
+        value.dtype is not None and value.shape is not None and value.shape.is_static() for value in results
+    )
 
 
 def _graph(

@@ -113,6 +113,11 @@ class Graph:
         return {name: tuple(ops.values()) for name, ops in found.items()}
 
     @cached_property
+    def results(self) -> frozenset[str]:
+        """The outputs, to look names up in."""
+        return frozenset(self.outputs)
+
+    @cached_property
     def weights_bytes(self) -> int:
         """Bytes of all constants."""
         return sum(v.nbytes for v in self.values.values() if v.origin is Origin.CONSTANT)

@@ -7,7 +7,7 @@ small integer ops ahead of time, so that a rule sees `[1, 4096, 12, 64]` where t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -102,9 +102,13 @@ def _forget_symbolic(model: ir.Model) -> None:
 def evaluate_shape_vectors(graph: Graph) -> Graph:
     """The same graph with `Value.data` where small integers can be computed from constants and shapes."""
     values = dict(graph.values)
+    known: dict[Hashable, list[NDArray[np.generic]]] = {}  # equal layers compute the same
     for op in graph.ops:
         if op.type in SHAPE_OPS and not op.domain and _is_small(op, values):
-            results = _evaluate(op, values)
+            key = _call(op, values)
+            if key not in known:
+                known[key] = _evaluate(op, values)
+            results = known[key]
             for name, data in zip(op.outputs, results, strict=False):
                 values[name] = replace(values[name], data=data, shape=data.shape)
     return replace(graph, values=values)
@@ -118,6 +122,20 @@ def _is_small(op: Op, values: Mapping[str, Value]) -> bool:
     if op.type in ("Shape", "Size"):
         return all(v is not None and v.shape is not None for v in known)
     return all(v is not None and v.data is not None and v.data.size <= MAX_ELEMENTS for v in known)
+
+
+def _call(op: Op, values: Mapping[str, Value]) -> Hashable:
+    """Everything that the results depend on."""
+    attributes = ((name, _plain(value)) for name, value in sorted(op.attributes.items()))
+    if op.type in ("Shape", "Size"):
+        return op.type, tuple(attributes), values[op.inputs[0]].shape
+    data = (values[name].data if name else None for name in op.inputs)
+    operands = tuple(None if d is None else (d.dtype.str, d.shape, d.tobytes()) for d in data)
+    return op.type, op.version, len(op.outputs), tuple(attributes), operands
+
+
+def _plain(value: object) -> Hashable:
+    return (value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else repr(value)
 
 
 def _elements(value: Value) -> int:

@@ -16,31 +16,26 @@ def sweep_hosts(graph: Graph, region: Region) -> dict[Cut, Cut] | None:
         4. is read in one way only: neither whole nor along another axis as well,
         5. hosts one output, which is not an output of the graph.
     """
+    early = {*region.ops, *region.hoisted, *region.recomputed}
     hosts: dict[Cut, Cut] = {}
     for output in region.outputs:
-        if output.value in graph.outputs:
+        if output.value in graph.results:
             return None
-        free = [
-            cut for cut in region.sliced if cut not in hosts.values() and _fits(graph, region, output, cut)
-        ]
-        if not free:
+        free = (cut for cut in region.sliced if cut not in hosts.values())
+        host = next((cut for cut in free if _fits(graph, region, early, output, cut)), None)
+        if host is None:
             return None
-        hosts[output] = free[0]
+        hosts[output] = host
     return hosts
 
 
-def _fits(graph: Graph, region: Region, output: Cut, host: Cut) -> bool:
+def _fits(graph: Graph, region: Region, early: set[int], output: Cut, host: Cut) -> bool:
     written, value = graph.values[output.value], graph.values[host.value]
-    early = {*region.ops, *region.hoisted}
     return (
         value.origin is Origin.COMPUTED
         and (value.shape, value.dtype, host.position) == (written.shape, written.dtype, output.position)
-        and host.value not in graph.outputs
+        and host.value not in graph.results
         and host.value not in region.whole
         and sum(cut.value == host.value for cut in region.sliced) == 1
-        and all(op.index in early or _before(region, op.index) for op in graph.consumers[host.value])
+        and all(op.index in early for op in graph.consumers[host.value])
     )
-
-
-def _before(region: Region, index: int) -> bool:
-    return index in region.recomputed

@@ -84,7 +84,7 @@ def _op(graph: Graph, op: Op, step: Mapping[int, int], at: int, horizon: int) ->
         (
             graph.shape(name),
             graph.values[name].dtype,
-            name in graph.outputs,
+            name in graph.results,
             tuple(distance(reader) for reader in graph.consumers.get(name, ())),
         )
         for name in op.outputs
