@@ -15,6 +15,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from .collection import collection_put_off
 from .cost.model import CostModel
 from .emit.weave import METADATA, usable_forms
 from .errors import BudgetError
@@ -110,6 +111,7 @@ class _Run:
         return Result(self.original.model, None, report, self.options, self.source)
 
 
+@collection_put_off()
 def run(source: Source, options: Options, progress: Progress | None = None) -> Result:
     """Rewrite a model so that its activations need less memory.
 

@@ -6,11 +6,12 @@ couples the regions, so a plan counts only by the simulation of the whole model 
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from .emit.weave import weave
+from .emit.weave import chunk, weave
 from .graph.load import Loaded, derive
 from .memory.lifetime import Timeline, simulate
 from .plan.plan import Burden, Frames, Plan, PlannedRegion
@@ -83,6 +84,7 @@ class Trials:
         self.planner = planner
         self.loaded = loaded
         self._known: dict[tuple[PlannedRegion, ...], _Draft] = {}
+        self._latest: tuple[_Draft, ir.Model] | None = None
 
     def carry_out(self, plan: Plan) -> Trial:
         """Emit a plan in every way of framing it, run each on paper, and keep the one that holds least."""
@@ -127,16 +129,25 @@ class Trials:
 
     def _drafted(self, plan: Plan) -> _Draft:
         if plan.regions not in self._known:
-            framed = (replace(plan, frames=frames) for frames in _framings(plan))
-            drafts = [_Draft(plan, self._on_paper(plan)) for plan in framed]
-            self._known[plan.regions] = min(drafts, key=lambda draft: draft.peak_bytes)
+            if self._known:
+                gc.collect()  # models refer to themselves
+            woven = chunk(self.loaded, plan, self.planner.setting.rules)
+            models = [(frames, woven.framed(frames)) for frames in _framings(plan)]
+            drafts = [
+                (_Draft(replace(plan, frames=frames), self._on_paper(model)), model)
+                for frames, model in models
+            ]
+            self._latest = min(drafts, key=lambda pair: pair[0].peak_bytes)
+            self._known[plan.regions] = self._latest[0]
         return self._known[plan.regions]
 
-    def _on_paper(self, plan: Plan) -> Timeline:
-        graph = derive(weave(self.loaded, plan, self.planner.setting.rules)).graph
+    def _on_paper(self, model: ir.Model) -> Timeline:
+        graph = derive(model).graph
         return simulate(graph, provider=self.planner.options.provider)
 
     def _emitted(self, draft: _Draft) -> Trial:
+        if self._latest is not None and self._latest[0] is draft:
+            return Trial(draft.plan, self._latest[1], draft.timeline)
         return Trial(draft.plan, weave(self.loaded, draft.plan, self.planner.setting.rules), draft.timeline)
 
 

@@ -14,7 +14,7 @@ ROOT = Path(onnx_autochunk.__file__).parent
 PACKAGE = ROOT.name
 
 LAYERS = (
-    ("errors", "_version"),
+    ("errors", "_version", "collection"),
     ("options",),
     ("graph",),
     ("axes",),
