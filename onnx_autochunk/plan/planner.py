@@ -29,10 +29,6 @@ from .select import Choice, Selection, Selector
 RESIDENT_SHARE = 0.1  # of the weights: the result may hold this much more once loaded, or ...
 RESIDENT_BYTES = 64 * 2**20  # ... this much, whichever is more
 SAVING = 0.8  # of the unchunked peak: a plan that leaves more is not worth its trouble
-# Runs' time that using up the limit on loading, and that on resident memory, is worth.
-_WORTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 100.0)
-WORTHS = ((0.0, 0.0), *((a * worth, b * worth) for worth in _WORTHS for a, b in ((1, 0), (0, 1), (1, 1))))
-LEAST_LOAD_S = 1e-3  # a limit on loading that is 0 has a price too
 
 
 @dataclass(frozen=True)
@@ -59,14 +55,8 @@ class Planner:
         return Burden(self.options.max_load_s, max(RESIDENT_SHARE * weights, RESIDENT_BYTES))
 
     @cached_property
-    def _selectors(self) -> tuple[Selector, ...]:
-        """Lagrange multipliers for the limits, because dynamic programming adds up one price only."""
-        load_s, resident_bytes = max(self.limit.load_s, LEAST_LOAD_S), self.limit.resident_bytes
-        run = self.baseline_seconds
-        return tuple(
-            Selector(self.timeline.live_bytes, self.candidates, a * run / load_s, b * run / resident_bytes)
-            for a, b in WORTHS
-        )
+    def _selector(self) -> Selector:
+        return Selector(self.timeline.live_bytes, self.candidates)
 
     @cached_property
     def baseline_seconds(self) -> float:
@@ -76,7 +66,7 @@ class Planner:
     @cached_property
     def floor_bytes(self) -> int:
         """Predicted peak that no plan goes under."""
-        return self._selectors[0].floor_bytes()
+        return self._selector.floor_bytes()
 
     def within(self, budget_bytes: int, limit: Burden | None = None) -> Plan | None:
         """The fastest plan whose predicted peak is within the budget; None when there is none.
@@ -85,10 +75,8 @@ class Planner:
             budget_bytes: most bytes at any time.
             limit: other limits than `self.limit` on what comes on top of the original.
         """
-        limit = limit or self.limit
-        found = (selector.select(budget_bytes) for selector in self._selectors)
-        usable = [selection for selection in found if selection and selection.burden.within(limit)]
-        return self._plan(min(usable, key=lambda s: s.extra_seconds)) if usable else None
+        selection = self._selector.select(budget_bytes, limit or self.limit)
+        return None if selection is None else self._plan(selection)
 
     def mildest(self, limit: Burden | None = None) -> Plan | None:
         """The fastest plan that is worth its trouble."""
@@ -96,14 +84,9 @@ class Planner:
 
     def least(self, slowdown: float, limit: Burden | None = None) -> Plan | None:
         """The plan of least predicted peak whose predicted time ratio is at most `slowdown`."""
-        allowed, limit = (slowdown - 1) * self.baseline_seconds, limit or self.limit
-
-        def fits(selection: Selection) -> bool:
-            return selection.extra_seconds <= allowed and selection.burden.within(limit)
-
-        found = [selector.least_budget(fits) for selector in self._selectors]
-        usable = [selection for selection in found if selection is not None]
-        return self._plan(min(usable, key=lambda s: (s.budget_bytes, s.extra_seconds))) if usable else None
+        allowed = (slowdown - 1) * self.baseline_seconds
+        selection = self._selector.least(allowed, limit or self.limit)
+        return None if selection is None else self._plan(selection)
 
     def _plan(self, selection: Selection) -> Plan:
         after = (0, *(choice.candidate.end + 1 for choice in selection.choices))

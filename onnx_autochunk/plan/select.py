@@ -14,7 +14,7 @@ Source: DESIGN section 6, selection; arXiv 2401.10652 section 3.4.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import inf
@@ -66,35 +66,15 @@ class Selector:
     Args:
         live_bytes: held at each step of the unchunked graph.
         candidates: what may be chosen.
-        load_price: seconds of running time that a second of loading is worth.
-        resident_price: seconds of running time that a resident byte is worth.
     """
 
-    def __init__(
-        self,
-        live_bytes: Sequence[int],
-        candidates: Sequence[Candidate],
-        load_price: float = 0.0,
-        resident_price: float = 0.0,
-    ) -> None:
+    def __init__(self, live_bytes: Sequence[int], candidates: Sequence[Candidate]) -> None:
         self._live = live_bytes
-        self._load_price = load_price
-        self._resident_price = resident_price
         self._starting: list[list[_Entry]] = [[] for _ in live_bytes]
         for candidate in candidates:
             peaks = [option.peak_bytes for option in candidate.options]
-            quickest = list(accumulate(candidate.options, self._cheaper))
+            quickest = list(accumulate(candidate.options, _faster))
             self._starting[candidate.start].append(_Entry(candidate, peaks, quickest))
-
-    def _price(self, option: Option) -> float:
-        return (
-            option.extra_seconds
-            + self._load_price * option.load_seconds
-            + self._resident_price * option.resident_bytes
-        )
-
-    def _cheaper(self, left: Option, right: Option) -> Option:
-        return min(left, right, key=self._price)
 
     def floor_bytes(self) -> int:
         """The least budget that any selection meets."""
@@ -116,19 +96,6 @@ class Selector:
         if found is None or found.burden.within(limit):
             return found
         return self._limited(budget_bytes, limit, inf)
-
-    def least_budget(self, allowed: Callable[[Selection], bool]) -> Selection | None:
-        """The allowed selection of least budget, if what is allowed at a budget is so at every larger one."""
-        budgets = self.budgets()
-        low, high, found = 0, len(budgets) - 1, None
-        while low <= high:
-            middle = (low + high) // 2
-            selection = self.select(budgets[middle])
-            if selection is not None and allowed(selection):
-                found, high = selection, middle - 1
-            else:
-                low = middle + 1
-        return found
 
     def least(self, seconds: float, limit: Burden = UNLIMITED) -> Selection | None:
         """The fastest selection of the least budget that allows one within the seconds and the limit.
@@ -162,7 +129,7 @@ class Selector:
             for entry in self._starting[step]:
                 if usable := bisect_right(entry.peaks, budget_bytes):
                     option = entry.fastest[usable - 1]
-                    total = self._price(option) + best[entry.candidate.end + 1]
+                    total = option.extra_seconds + best[entry.candidate.end + 1]
                     if total < best[step] - TIE_S:
                         best[step], chosen[step] = total, Choice(entry.candidate, option)
         return None if best[0] == inf else _selection(_followed(chosen), budget_bytes)
@@ -187,6 +154,10 @@ class Selector:
             for option in entry.candidate.options[: bisect_right(entry.peaks, budget_bytes)]:
                 costs = (option.extra_seconds, option.load_seconds, float(option.resident_bytes))
                 yield Move(entry.candidate.end + 1, costs, Choice(entry.candidate, option))
+
+
+def _faster(left: Option, right: Option) -> Option:
+    return min(left, right, key=lambda option: option.extra_seconds)
 
 
 def _followed(chosen: Sequence[Choice | None]) -> Iterator[Choice]:
