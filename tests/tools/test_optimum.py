@@ -1,0 +1,26 @@
+"""The command that counts how often plans are optimal: what it prints and writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from tests.plan.gaps import Cause, Mode
+from tools.optimum import SCHEMA, main
+
+
+def test_outcomes_are_counted_and_written(tmp_path: Path) -> None:
+    path = tmp_path / "gaps.json"
+    run = CliRunner().invoke(main, ["--graphs", "2", "--first", "4", "--size", "small", "--json", str(path)])
+    assert run.exit_code == 0, run.output
+    assert all(mode.value in run.output for mode in Mode)
+    written = json.loads(path.read_text())
+    assert written["schema"] == SCHEMA
+    assert [(o["seed"], o["mode"]) for o in written["outcomes"]] == [
+        (seed, mode.value) for seed in (4, 5) for mode in Mode
+    ]
+    for outcome in written["outcomes"]:
+        assert (outcome["cause"] == Cause.NONE.name.lower()) == (not outcome["regions"])
+        assert outcome["complete"]
