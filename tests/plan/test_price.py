@@ -13,12 +13,14 @@ from onnx_autochunk.emit.weave import weave
 from onnx_autochunk.graph.load import Loaded, derive, load
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form, Options
-from onnx_autochunk.plan.candidates import Option, materialise
+from onnx_autochunk.plan.body import body_of
+from onnx_autochunk.plan.candidates import Nest, Option, materialise
 from onnx_autochunk.plan.chunking import Chunking, length_for
-from onnx_autochunk.plan.plan import Plan
+from onnx_autochunk.plan.plan import Nested, Plan
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.plan.price import footprint, is_view
 from onnx_autochunk.plan.region import Cut, Region
+from onnx_autochunk.plan.rules import Rules
 from onnx_autochunk.plan.seconds import Seconds
 from tests.plan.graphs import grown, loaded, model, planned, setting, transformer
 
@@ -43,6 +45,8 @@ MODELS: dict[str, ModelProto] = {
 # Least and most of the predicted peak that the emitted model may hold. Written-out chunks share the model's
 # own memory, where what the ops before them leave behind counts; a Scan's body has its own.
 BOUNDS = {Form.SCAN: (0.84, 1.08), Form.SWEEP: (0.85, 1.05), Form.UNROLL: (0.75, 1.2)}
+# Prices of loops in a loop are made of two simulations, and miss what both share; plans are simulated whole.
+NESTED = 1.6
 
 
 def priced(planner: Planner) -> Iterator[tuple[Region, Option]]:
@@ -59,9 +63,22 @@ def emitted_peak(source: Loaded, region: Region, option: Option) -> int:
         replace(planned(feed.region, feed.form, feed.chunking), name=f"feeder{at}")
         for at, feed in enumerate(option.feeds)
     ]
-    fed = replace(planned(region, option.form, option.chunking), feeders=tuple(feeders))
+    fed = replace(
+        planned(region, option.form, option.chunking),
+        feeders=tuple(feeders),
+        nested=None if option.nest is None else nested(source, region, option.chunking, option.nest),
+    )
     plan = Plan((fed,), 0, 1.0, 0.0)
     return simulate(derive(weave(source, plan)).graph).peak_bytes
+
+
+def nested(source: Loaded, region: Region, chunking: Chunking, nest: Nest) -> Nested:
+    rules = Rules(source.graph, range(len(source.graph.ops)))
+    loops = (
+        replace(planned(loop.region, loop.form, loop.chunking), name=f"inner{at}")
+        for at, loop in enumerate(nest.loops)
+    )
+    return Nested(body_of(source.graph, region, rules, chunking.length), tuple(loops))
 
 
 @pytest.mark.parametrize("form", BOUNDS)
@@ -73,7 +90,13 @@ def test_predicted_and_emitted_peaks_agree(form: Form) -> None:
         planner = make_planner(source.graph, Options(), CostModel.load(), (form,))
         for region, option in priced(planner):
             ratio = emitted_peak(source, region, option) / option.peak_bytes
-            assert low <= ratio <= high, (name, region.start, region.end, option, ratio)
+            assert low <= ratio <= (NESTED if option.nest else high), (
+                name,
+                region.start,
+                region.end,
+                option,
+                ratio,
+            )
             seen.add(name)
     assert seen >= {"mlp"}
 

@@ -15,7 +15,7 @@ from onnx_autochunk.verify.bench import Bench, open_bench
 from onnx_autochunk.verify.measure import FEWEST_PAIRS, MOST_PAIRS, TimeMeasurement
 from tests.runtime.small_models import save
 
-HEAD = "g (float[1024, 256] x) => (float[1024, 256] y)"
+HEAD = "g (float[4096, 256] x) => (float[4096, 256] y)"
 DOUBLED = f"{HEAD} {{ y = Add(x, x) }}"
 ANOTHER = f"{HEAD} {{ n = Neg(x)  y = Sub(x, n) }}"
 WRONG = f"{HEAD} {{ n = Abs(x)  y = Add(x, n) }}"
@@ -33,8 +33,8 @@ def test_models_are_verified_measured_and_timed_against_the_original(tmp_path: P
         path = bench.write(_model(tmp_path, ANOTHER))
         found, peak, elapsed = bench.verify(path), bench.measure(path), bench.time(path)
         assert found.passed and found.max_abs == 0
-        assert peak.activation_peak_bytes >= 0.9 * 1024 * 256 * 4
-        assert bench.baseline.activation_peak_bytes >= 0.9 * 1024 * 256 * 4
+        assert peak.activation_peak_bytes >= 0.9 * 4096 * 256 * 4
+        assert bench.baseline.activation_peak_bytes >= 0.9 * 4096 * 256 * 4
         assert bench.baseline is bench.baseline  # measured once
         assert FEWEST_PAIRS <= len(elapsed.pairs) <= MOST_PAIRS and elapsed.ratio > 0
     assert not path.exists() and original.exists()
@@ -97,13 +97,13 @@ def test_each_verification_run_has_inputs_of_its_own(tmp_path: Path) -> None:
     original = save(tmp_path, "original", DOUBLED)
     with open_bench(original, _model(tmp_path, DOUBLED), Options(verify_runs=3)) as bench:
         first, second, third = (inputs["x"] for inputs in bench.inputs)
-    assert first.shape == (1024, 256)
+    assert first.shape == (4096, 256)
     assert not np.array_equal(first, second) and not np.array_equal(second, third)
 
 
 def test_inputs_may_be_given(tmp_path: Path) -> None:
     original = save(tmp_path, "original", DOUBLED)
-    given = np.ones((1024, 256), np.float32)
+    given = np.ones((4096, 256), np.float32)
     np.savez(tmp_path / "in.npz", x=given)
     with open_bench(original, _model(tmp_path, DOUBLED), Options(input_data=tmp_path / "in.npz")) as bench:
         assert [np.array_equal(inputs["x"], given) for inputs in bench.inputs] == [True]
