@@ -33,7 +33,7 @@ from onnx_autochunk.emit.weave import usable_forms
 from onnx_autochunk.graph.load import Loaded, load, write_out_einsums
 from onnx_autochunk.graph.save import save
 from onnx_autochunk.options import Form, Options
-from onnx_autochunk.plan.plan import Plan
+from onnx_autochunk.plan.plan import Plan, PlannedRegion
 from onnx_autochunk.plan.planner import make_planner
 from onnx_autochunk.trial import Trials
 from onnx_autochunk.verify.inputs import random_inputs, read_specs
@@ -147,8 +147,15 @@ class Subject:
 
 
 def loops(plan: Plan) -> Loops:
-    """What a plan consists of."""
-    return tuple((p.name, p.form.value, p.chunking.length, p.chunking.total) for p in plan.loops)
+    """What a plan consists of: every loop after its feeders and before those inside it."""
+    return tuple(loop for planned in plan.regions for loop in _loops(planned))
+
+
+def _loops(planned: PlannedRegion) -> Loops:
+    chunking, nested = planned.chunking, planned.nested
+    fed = (loop for feeder in planned.feeders for loop in _loops(feeder))
+    inner = (loop for region in nested.regions for loop in _loops(region)) if nested else ()
+    return (*fed, (planned.name, planned.form.value, chunking.length, chunking.total), *inner)
 
 
 def _is_choice(plan: Plan) -> bool:
