@@ -7,7 +7,7 @@ from ._version import __version__
 from .api import analyze, autochunk
 from .errors import AutochunkError, BudgetError, ModelError, UsageError, VerificationError
 from .options import Options
-from .pipeline import Result
+from .result import Result
 from .runtime.session import session_options
 
 __all__ = [

@@ -9,8 +9,9 @@ from .errors import UsageError
 from .graph.load import Source, load
 from .memory.lifetime import Timeline, simulate
 from .options import Budget, Form, Options
-from .pipeline import Result, run
+from .pipeline import run
 from .report.progress import Progress
+from .result import Result
 
 
 def autochunk(source: Source, *, progress: Progress | None = None, **options: Any) -> Result:
@@ -22,7 +23,8 @@ def autochunk(source: Source, *, progress: Progress | None = None, **options: An
     Args:
         source: a path, a `ModelProto` or an `onnx_ir.Model`; it is not modified.
         progress: who is told where the work is; nobody by default.
-        options: fields of `Options`; `budget` may be text such as "512MiB" or "20%", `form` a name.
+        options: fields of `Options`; `budget` may be text such as "512MiB" or "20%", `form` a name, `plan`
+            a path or the `report.plan` of an earlier result.
 
     Raises:
         AutochunkError: one of its kinds, each with the exit code of the command line.
@@ -31,8 +33,9 @@ def autochunk(source: Source, *, progress: Progress | None = None, **options: An
         options["budget"] = Budget.parse(options["budget"])
     if isinstance(options.get("form"), str):
         options["form"] = _form(options["form"])
-    if options.get("input_data") is not None:
-        options["input_data"] = Path(options["input_data"])
+    for name in ("input_data", "plan"):
+        if isinstance(options.get(name), str):
+            options[name] = Path(options[name])
     return run(source, Options(**options), progress)
 
 

@@ -117,6 +117,17 @@ _DEFAULT = Options()
 @click.option("--plan-only", is_flag=True, help="Plan and report; write no model.")
 @click.option("--best-effort", is_flag=True, help="Write the best plan even if it misses the budget.")
 @click.option(
+    "--tune",
+    is_flag=True,
+    help="Measure a few plans; keep the fastest under the budget, or the smallest within the time ratio.",
+)
+@click.option(
+    "--plan",
+    metavar="F.json",
+    type=_IN_FILE,
+    help="Do again what a report's plan says, without searching; a --budget is checked.",
+)
+@click.option(
     "--save-as-external-data", is_flag=True, help="Put weights into OUT.onnx.data. Automatic above 2 GB."
 )
 @click.option(
@@ -135,7 +146,11 @@ _DEFAULT = Options()
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @click.option(
-    "--report", "report_file", metavar="F.json", type=_OUT_FILE, help="Write that object to a file as well."
+    "--report",
+    "report_file",
+    metavar="F.json",
+    type=_OUT_FILE,
+    help="Write that object to a file as well, with the plan.",
 )
 @click.option(
     "-v",

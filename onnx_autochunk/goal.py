@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TypeAlias
 
 from .plan.plan import Burden
@@ -12,6 +13,7 @@ from .trial import Trial, Trials
 SAFETY = 0.99  # share of the next goal that is aimed at after a miss
 SLACK = 0.03  # of the time ratio: closer than this to the limit is close enough
 FASTEST = 0.0  # a ratio that no plan is predicted to have
+DOUBT = 0.03  # of a peak: predictions on ONNX Runtime's own graph are not off by more
 GAIN = 0.97  # of the peak: less of a gain is not worth measuring another plan
 WORTHWHILE = 0.95  # of the original's peak: a result that holds more is not worth having
 
@@ -52,10 +54,20 @@ class Goal:
         """Least memory within a time ratio."""
         return cls(None, slowdown, original_bytes, allowed, slowdown, allowed)
 
+    @classmethod
+    def any(cls, original_bytes: int) -> Goal:
+        """Whatever is worth having: for a plan that was decided on before."""
+        return cls.ratio(inf, original_bytes, Burden(inf, inf))
+
     @property
     def most_bytes(self) -> float:
         """The peak to stay within: the budget, or what is worth having at all."""
         return max(1.0, WORTHWHILE * self.original_bytes) if self.budget_bytes is None else self.budget_bytes
+
+    @property
+    def fits_already(self) -> bool:
+        """True when the original is within the budget."""
+        return self.budget_bytes is not None and self.original_bytes <= self.budget_bytes
 
     def plan(self, trials: Trials) -> Trial | None:
         """The best plan for what is aimed at; None when there is none left."""
@@ -113,6 +125,10 @@ class Goal:
             goal = replace(goal, missed=ratios)
         return replace(goal, aim=goal._next_ratio(excess))
 
+    def ruled_out(self, trial: Trial) -> bool:
+        """True when the trial is predicted to miss the budget, so surely that it need not be measured."""
+        return self.budget_bytes is not None and trial.foreseen_bytes > (1 + DOUBT) * self.budget_bytes
+
     def burden_missed(self, trial: Trial) -> str | None:
         """Which limit on loading a trial misses, in words; None when it keeps both."""
         found, allowed = trial.burden, self.allowed
@@ -167,7 +183,8 @@ class Goal:
         The time that was predicted counts until it is measured.
         """
         if self.budget_bytes is not None:
-            return 0.0 if trial.peak is None else trial.peak.activation_peak_bytes / self.budget_bytes - 1
+            unknown = trial.peak is None and trial.exact_bytes is None
+            return 0.0 if unknown else trial.peak_bytes / self.budget_bytes - 1
         assert self.slowdown is not None
         ratio = trial.plan.predicted_slowdown if trial.time is None else trial.time.ratio
         return ratio - self.slowdown

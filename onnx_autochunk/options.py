@@ -92,6 +92,9 @@ class Options:
         no_verify: write the result without running it.
         plan_only: plan and report, write no model.
         best_effort: write the best plan even if it misses the budget.
+        tune: measure a few plans and keep the best, instead of the first that keeps the limits.
+        plan: a saved plan to carry out instead of searching one: a file that `--report` wrote, or the JSON
+            object in it. A budget is then checked and nothing else; sizes are the plan's unless given.
         save_as_external_data: put weights into a file beside the model; done anyway above 2 GB.
         external_data_threshold: smallest weight, in bytes, that goes into that file.
         threads: ONNX Runtime's threads when verifying and measuring; 0 leaves the number to ONNX Runtime.
@@ -115,6 +118,8 @@ class Options:
     no_verify: bool = False
     plan_only: bool = False
     best_effort: bool = False
+    tune: bool = False
+    plan: Path | Mapping[str, object] | None = None
     save_as_external_data: bool = False
     external_data_threshold: int = 1024
     threads: int = 0
@@ -158,11 +163,25 @@ class Options:
         )
         for name in ("include", "exclude"):
             _check_regex(name, getattr(self, name))
+        _require(
+            not (self.tune and (self.no_verify or self.plan_only)),
+            "tune measures plans: leave out no_verify and plan_only",
+        )
+        for name in () if self.plan is None else _PLANNED:
+            given = getattr(self, name)
+            _require(given == _PLANNED[name], f"{name} is fixed by the plan: leave it out, or leave out plan")
 
 
 _LEAST: Mapping[str, float] = {
     "max_slowdown": 0.1, "max_load_s": 0, "max_opset": 1, "max_chunks": 2, "verify_runs": 1,
     "rtol": 0, "atol": 0, "external_data_threshold": 0, "threads": 0,
+}  # fmt: skip
+
+
+# What steers planning, as it is when nothing is asked for.
+_PLANNED: Mapping[str, object] = {
+    "max_slowdown": None, "form": Form.AUTO, "max_chunks": None, "include": None, "exclude": None,
+    "max_load_s": 5.0, "tune": False,
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import onnx_ir as ir
 from .emit.weave import chunk, weave
 from .graph.load import Loaded, derive
 from .memory.lifetime import Timeline, simulate
+from .plan.front import front
 from .plan.plan import Burden, Frames, Plan, PlannedRegion
 from .plan.planner import Planner
 from .verify.compare import Comparison
@@ -29,12 +30,14 @@ class Trial:
     """A plan, the model it gives, and its memory on paper; measurements are None until they are made.
 
     Attributes:
+        exact_bytes: its peak on the graph that ONNX Runtime makes of it; None where that was not asked for.
         baseline: memory of the original.
     """
 
     plan: Plan
     model: ir.Model
     timeline: Timeline
+    exact_bytes: int | None = None
     peak: PeakMeasurement | None = None
     time: TimeMeasurement | None = None
     comparison: Comparison | None = None
@@ -42,13 +45,18 @@ class Trial:
 
     @property
     def predicted_peak_bytes(self) -> int:
-        """Peak of the model as emitted."""
+        """Peak of the model as emitted, by which plans are compared."""
         return self.timeline.peak_bytes
 
     @property
     def peak_bytes(self) -> int:
         """The measured peak where there is one, else the predicted one."""
-        return self.predicted_peak_bytes if self.peak is None else self.peak.activation_peak_bytes
+        return self.foreseen_bytes if self.peak is None else self.peak.activation_peak_bytes
+
+    @property
+    def foreseen_bytes(self) -> int:
+        """The better prediction: on ONNX Runtime's own graph where there is one."""
+        return self.predicted_peak_bytes if self.exact_bytes is None else self.exact_bytes
 
     @property
     def burden(self) -> Burden | None:
@@ -89,6 +97,19 @@ class Trials:
     def carry_out(self, plan: Plan) -> Trial:
         """Emit a plan in every way of framing it, run each on paper, and keep the one that holds least."""
         return self._emitted(self._drafted(plan))
+
+    def replayed(self, plan: Plan) -> Trial:
+        """Emit a plan in the frames that it names."""
+        model = weave(self.loaded, plan, self.planner.setting.rules)
+        return Trial(plan, model, self._on_paper(model))
+
+    def smallest(self) -> Trial | None:
+        """Of the plans near the floor, or the front's end, the one with the least peak as emitted."""
+        budgets = (int(self.planner.floor_bytes * share) for share in (1.0, *LOOSENING))
+        plans = [plan for budget_bytes in budgets if (plan := self.planner.within(budget_bytes)) is not None]
+        plans += [] if plans else [point.plan for point in front(self.planner)[-1:]]
+        best = min(map(self._drafted, plans), key=lambda draft: draft.peak_bytes, default=None)
+        return None if best is None else self._emitted(best)
 
     def fastest_within(self, budget_bytes: int, limit: Burden | None = None) -> Trial | None:
         """The fastest plan that, as emitted, stays within the budget; None when none of those tried does.

@@ -43,6 +43,8 @@ OPTIONS: list[tuple[dict[str, Any], Options]] = [
     ({"budget": "20%"}, Options(budget=Budget(share=0.2))),
     ({"budget": 4096}, Options(budget=Budget(absolute_bytes=4096))),
     ({"budget": Budget(share=0.5)}, Options(budget=Budget(share=0.5))),
+    ({"plan": "p.json"}, Options(plan=Path("p.json"))),
+    ({"plan": {"schema": 1}}, Options(plan={"schema": 1})),
     ({"form": "scan"}, Options(form=Form.SCAN)),
     ({"form": Form.SWEEP, "max_slowdown": 2.0}, Options(form=Form.SWEEP, max_slowdown=2.0)),
     ({"input_data": "in.npz", "dims": {"N": 4}}, Options(input_data=Path("in.npz"), dims={"N": 4})),

@@ -84,6 +84,8 @@ ARGUMENTS: dict[str, Options] = {
     "--verify 3 --rtol 0.01 --atol 0.1": Options(verify_runs=3, rtol=0.01, atol=0.1),
     "--no-verify --plan-only": Options(no_verify=True, plan_only=True),
     "--save-as-external-data --external-data-threshold 1KiB": Options(save_as_external_data=True),
+    "--plan in.onnx --budget 20%": Options(budget=Budget(share=0.2), plan=Path("in.onnx")),
+    "--max-slowdown 1.2 --tune": Options(max_slowdown=1.2, tune=True),
     "--threads 2": Options(threads=2),
 }
 
@@ -112,6 +114,8 @@ USAGE = {
     "in.onnx out.onnx --form loop": "'loop' is not one of",
     "in.onnx out.onnx --include (": "not a regular expression",
     "in.onnx out.onnx --budget 1GiB --max-slowdown 1.1": "exclude each other",
+    "in.onnx out.onnx --plan absent.json": "'absent.json' does not exist",
+    "in.onnx out.onnx --plan in.onnx --form scan": "form is fixed by the plan",
     "in.onnx out.onnx --report r.txt": "must end in .json",
     "in.onnx out.onnx --verify none": "not a valid integer",
     "in.onnx out.onnx --no-such-option": "No such option",

@@ -25,6 +25,9 @@ LAYERS = (
     ("report",),
     ("trial",),
     ("goal",),
+    ("stages", "result"),
+    ("attempts", "ending", "replay"),
+    ("tune",),
     ("pipeline",),
     ("api", "cli"),
     ("__init__", "__main__"),
@@ -34,7 +37,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 CONVERTERS = {"graph/load.py", "graph/sizes.py", "graph/save.py", "graph/einsum.py"}  # file <-> `Graph`
 WRITERS = {"emit"}
 RUNNERS = {"runtime", "verify"}  # open finished models, original and result alike, to run them
-DOORS = {"trial", "pipeline", "__init__"}  # name the types of models that callers hand in
+DOORS = {"trial", "result", "pipeline", "__init__"}  # name the types of models that callers hand in
 
 
 def _modules() -> list[str]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnx_autochunk.errors import UsageError
-from onnx_autochunk.options import Budget, Options, parse_dim, parse_input_shape, parse_size
+from onnx_autochunk.options import Budget, Form, Options, parse_dim, parse_input_shape, parse_size
 
 SIZES = {
     "512MiB": 512 * 2**20,
@@ -105,6 +105,10 @@ BAD = {
     "provider 'cuda'.*: cpu": Options(provider="cuda"),
     "exclude each other": Options(budget=Budget(share=0.2), max_slowdown=1.1),
     "best_effort.*budget": Options(best_effort=True),
+    "tune measures plans": Options(tune=True, no_verify=True),
+    "tune is fixed by the plan": Options(plan={}, tune=True),
+    "form is fixed by the plan": Options(plan={}, form=Form.SCAN),
+    "max_slowdown is fixed by the plan": Options(plan={}, max_slowdown=1.1),
     r"include '\('": Options(include="("),
     r"exclude '\*'": Options(exclude="*"),
 }

@@ -2,88 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 import pytest
 
-from onnx_autochunk import pipeline
+from onnx_autochunk import attempts, pipeline
 from onnx_autochunk import trial as trial_module
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import METADATA
-from onnx_autochunk.errors import BudgetError, VerificationError
+from onnx_autochunk.errors import BudgetError, UsageError, VerificationError
 from onnx_autochunk.goal import SAFETY, SLACK, WORTHWHILE, Goal
-from onnx_autochunk.graph.load import Loaded, derive, load
-from onnx_autochunk.memory.lifetime import Timeline, simulate
+from onnx_autochunk.graph.load import Loaded, load
+from onnx_autochunk.memory.lifetime import Timeline
 from onnx_autochunk.options import Budget, Form, Options
 from onnx_autochunk.plan.plan import Burden, Frames, Plan
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.report.progress import Advance, Silent
 from onnx_autochunk.report.record import Status
+from onnx_autochunk.result import Result
 from onnx_autochunk.trial import Trial, Trials
 from onnx_autochunk.verify.compare import Comparison
 from onnx_autochunk.verify.measure import PeakMeasurement, TimeMeasurement
 from tests.plan.graphs import transformer
-
-Measure = Callable[[int, int], float]  # (number of the attempt, predicted peak) -> what is measured
-
-
-@dataclass
-class Bench:
-    """Measures what a script says; attempts count from 1, and the original is attempt 0."""
-
-    peak: Measure = lambda _, predicted: predicted
-    ratio: Measure = lambda *_: 1.0
-    resident: Measure = lambda *_: 0.0  # bytes
-    load: Measure = lambda *_: 0.0  # seconds
-    comparison: Comparison = field(default_factory=Comparison)
-    original: ir.Model | None = None
-    files: list[Path | None] = field(default_factory=list)
-    attempts: list[int] = field(default_factory=list)  # predicted peaks of what was measured
-    verified: int = 0
-
-    @contextmanager
-    def open(self, original: Path | None, model: ir.Model, options: Options) -> Iterator[Bench]:
-        assert options is not None
-        self.files.append(original)
-        self.original = model
-        yield self
-
-    @property
-    def baseline(self) -> PeakMeasurement:
-        assert self.original is not None
-        return self._memory(0, _predicted(self.original))
-
-    def write(self, model: ir.Model) -> Path:
-        self.attempts.append(_predicted(model))
-        return Path("chunked.onnx")
-
-    def verify(self, path: Path) -> Comparison:
-        assert path == Path("chunked.onnx")
-        self.verified += 1
-        if not self.comparison.passed:
-            raise VerificationError("differs")
-        return self.comparison
-
-    def measure(self, path: Path) -> PeakMeasurement:
-        assert path == Path("chunked.onnx")
-        return self._memory(len(self.attempts), self.attempts[-1])
-
-    def _memory(self, *at: int) -> PeakMeasurement:
-        return PeakMeasurement(int(self.peak(*at)), int(self.resident(*at)), self.load(*at))
-
-    def time(self, path: Path) -> TimeMeasurement:
-        assert path == Path("chunked.onnx")
-        ratio = self.ratio(len(self.attempts), self.attempts[-1])
-        return TimeMeasurement(ratio, 1.0, ratio, ((1.0, ratio),))
+from tests.scripted import Bench, install, never, predicted
 
 
-def _predicted(model: ir.Model) -> int:
-    return simulate(derive(model).graph, provider="cpu").peak_bytes
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return install(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +62,6 @@ def _planner(loaded: Loaded, options: Options) -> Planner:
     return make_planner(loaded.graph, options, CostModel.load("cpu"), forms)
 
 
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    scripted = Bench()
-    monkeypatch.setattr(pipeline, "open_bench", scripted.open)
-    return scripted
-
-
 HALF = Options(budget=Budget(share=0.5))
 
 
@@ -131,7 +75,8 @@ def test_a_plan_that_measures_as_predicted_is_the_first_and_last(
     assert report.chunked.measured_peak_bytes == bench.attempts[0]
     assert result.plan is not None and METADATA in result.model.metadata_props
     assert len(report.front) >= 3 and report.front[-1].predicted_peak_bytes < bench.attempts[0]
-    assert {"load", "analyze", "search", "measure", "select", "emit", "verify"} == report.timings_s.keys()
+    stages = {"load", "analyze", "search", "measure", "predict", "select", "emit", "verify"}
+    assert stages == report.timings_s.keys()
 
 
 @pytest.mark.parametrize("factor", [1.05, 1.2, 1.5])
@@ -155,7 +100,7 @@ def test_a_miss_by_one_byte_gives_another_plan(bench: Bench, model: onnx.ModelPr
 
 
 def test_a_model_that_fits_on_paper_only_is_chunked(bench: Bench, model: onnx.ModelProto) -> None:
-    on_paper = _predicted(load(model).model)
+    on_paper = predicted(load(model).model)
     bench.peak = lambda attempt, predicted: predicted if attempt else 1.2 * predicted
     budget = Options(budget=Budget(absolute_bytes=int(1.1 * on_paper)))
     assert pipeline.run(model, budget).report.status is Status.CHUNKED
@@ -165,14 +110,14 @@ def test_a_model_that_fits_on_paper_only_is_chunked(bench: Bench, model: onnx.Mo
     assert len(bench.attempts) == 1  # of the first run
 
 
-def test_a_budget_that_is_never_met_says_what_was_measured(bench: Bench, model: onnx.ModelProto) -> None:
+def test_a_budget_that_isnever_met_says_what_was_measured(bench: Bench, model: onnx.ModelProto) -> None:
     bench.peak = lambda _, predicted: 100 * 2**20 + predicted
     options = Options(budget=Budget(absolute_bytes=2**20))
     with pytest.raises(
         BudgetError, match=r"cannot be met. The best plan measured takes 10\d.\d MiB. The floor is"
     ):
         pipeline.run(model, options)
-    assert 1 <= len(bench.attempts) <= pipeline.ATTEMPTS
+    assert 1 <= len(bench.attempts) <= attempts.ATTEMPTS
     assert bench.attempts == sorted(bench.attempts, reverse=True)
     result = pipeline.run(model, replace(options, best_effort=True))
     assert (result.report.status, result.report.budget_met) == (Status.MISSED, False)
@@ -204,12 +149,12 @@ def test_a_miss_by_any_amount_leads_to_a_milder_plan(
     excess: float, bench: Bench, model: onnx.ModelProto
 ) -> None:
     """What is measured falls with the memory that a plan leaves, and only mild plans keep the limit."""
-    mild = 0.4 * _predicted(load(model).model)
+    mild = 0.4 * predicted(load(model).model)
     bench.ratio = lambda _, predicted: 3.0 + excess * (1 - predicted / mild)
     result = pipeline.run(model, Options(max_slowdown=3.0))
     assert result.report.status is Status.CHUNKED
     assert result.report.slowdown_measured is not None and result.report.slowdown_measured <= 3.0
-    assert 2 <= len(bench.attempts) <= pipeline.ATTEMPTS
+    assert 2 <= len(bench.attempts) <= attempts.ATTEMPTS
 
 
 @pytest.mark.parametrize(
@@ -235,17 +180,19 @@ def test_nothing_is_changed_when_the_fastest_plan_is_too_slow(
     result = pipeline.run(model, Options(max_slowdown=3.0))
     mildest = trials.smallest_within(0.0)
     assert mildest is not None and bench.attempts[-1] == mildest.predicted_peak_bytes
-    assert 1 < len(bench.attempts) <= pipeline.ATTEMPTS
+    assert 1 < len(bench.attempts) <= attempts.ATTEMPTS
     assert result.report.status is Status.UNCHANGED
-    assert result.report.message == "No plan stays within the time ratio."
+    assert result.report.message.startswith("No plan stays within the time ratio: the closest takes ")
+    assert result.report.message.endswith("would allow it.")
     assert result.plan is None and METADATA not in result.model.metadata_props
     assert result.report.chunked.measured_peak_bytes is None and result.report.regions == ()
 
 
 def test_without_measurements_the_predicted_ratio_counts(bench: Bench, model: onnx.ModelProto) -> None:
-    bench.peak = bench.ratio = _never
+    bench.peak = bench.ratio = never
     report = pipeline.run(model, Options(max_slowdown=0.11, no_verify=True)).report
-    assert (report.status, report.message) == (Status.UNCHANGED, "No plan stays within the time ratio.")
+    assert report.status is Status.UNCHANGED
+    assert report.message.startswith("No plan stays within the time ratio: the closest takes ")
 
 
 MORE = {"resident": 65 * 2**20, "load": 5.1}
@@ -290,13 +237,13 @@ def test_nothing_is_changed_for_a_gain_that_is_none(
     share: float, bench: Bench, model: onnx.ModelProto
 ) -> None:
     """Whatever a plan promises: what is measured decides."""
-    on_paper = _predicted(load(model).model)
+    on_paper = predicted(load(model).model)
     bench.peak = lambda attempt, _: share * on_paper if attempt else on_paper
     result = pipeline.run(model, Options(max_slowdown=3.0))
     assert result.report.status is Status.UNCHANGED and result.plan is None
     assert result.report.message.startswith("The best plan still takes ")
     assert result.report.chunked.measured_peak_bytes is None and result.report.regions == ()
-    assert 1 <= len(bench.attempts) <= pipeline.ATTEMPTS
+    assert 1 <= len(bench.attempts) <= attempts.ATTEMPTS
     if share >= 1:  # nothing is written in its place either
         forced = pipeline.run(model, Options(budget=Budget(share=0.5), best_effort=True))
         assert (forced.report.status, forced.plan) == (Status.MISSED, None)
@@ -306,7 +253,7 @@ def test_nothing_is_changed_for_a_gain_that_is_none(
 def test_a_plan_that_promises_no_gain_is_not_measured(
     bench: Bench, model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    on_paper = _predicted(load(model).model)
+    on_paper = predicted(load(model).model)
     monkeypatch.setattr(Trial, "predicted_peak_bytes", property(lambda _: on_paper))
     for options in (Options(max_slowdown=3.0), Options(max_slowdown=3.0, no_verify=True)):
         report = pipeline.run(model, options).report
@@ -314,8 +261,8 @@ def test_a_plan_that_promises_no_gain_is_not_measured(
     assert bench.attempts == []
 
 
-def test_a_model_that_fits_is_left_alone_whatever_is_predicted(bench: Bench, model: onnx.ModelProto) -> None:
-    on_paper = _predicted(load(model).model)
+def test_a_model_that_fits_is_left_alone_whatever_ispredicted(bench: Bench, model: onnx.ModelProto) -> None:
+    on_paper = predicted(load(model).model)
     bench.peak = lambda *_: 0.5 * on_paper
     report = pipeline.run(model, Options(budget=Budget(absolute_bytes=on_paper // 2))).report
     assert (report.status, report.message) == (Status.UNCHANGED, "The model fits the budget as it is.")
@@ -332,15 +279,94 @@ def test_different_outputs_end_the_run(bench: Bench, model: onnx.ModelProto) -> 
 def test_a_run_without_measurements_touches_no_bench(
     options: Options, bench: Bench, model: onnx.ModelProto
 ) -> None:
-    bench.peak = bench.ratio = _never
+    bench.peak = bench.ratio = never
     result = pipeline.run(model, options)
     assert result.report.status is (Status.PLANNED if options.plan_only else Status.CHUNKED)
     assert (result.report.budget_met, result.report.verify, bench.attempts) == (None, None, [])
     assert result.report.regions and METADATA in result.model.metadata_props
 
 
-def _never(*_: object) -> float:
-    raise AssertionError("nothing is measured")
+def _saved(result: Result, path: Path) -> bytes:
+    result.save(path)
+    return path.read_bytes()
+
+
+RUNS = [HALF, replace(HALF, no_verify=True), Options(max_slowdown=3.0), replace(HALF, form=Form.UNROLL)]
+
+
+@pytest.mark.parametrize("options", RUNS)
+def test_two_runs_and_a_replay_write_the_same_bytes(
+    options: Options, bench: Bench, model: onnx.ModelProto, tmp_path: Path
+) -> None:
+    bench.ratio = lambda attempt, _: 3.2 if attempt == 1 and options.budget is None else 1.0
+    first = pipeline.run(model, options)
+    first.save_plan(tmp_path / "plan.json")
+    bench.attempts.clear()
+    second = pipeline.run(model, options)
+    third = pipeline.run(model, Options(plan=tmp_path / "plan.json", no_verify=options.no_verify))
+    written = {_saved(result, tmp_path / "out.onnx") for result in (first, second, third)}
+    assert len(written) == 1
+    assert first.plan == second.plan == third.plan
+    assert first.report.plan == second.report.plan
+    assert third.report.regions == first.report.regions
+    assert (third.report.front, third.report.floor_bytes) == ((), None)
+
+
+def test_a_plan_carries_what_was_measured(bench: Bench, model: onnx.ModelProto) -> None:
+    bench.ratio = lambda *_: 1.25
+    first = pipeline.run(model, HALF).report
+    assert first.plan is not None
+    assert first.plan["measured"] == {
+        "original_peak_bytes": first.baseline.measured_peak_bytes,
+        "peak_bytes": first.chunked.measured_peak_bytes,
+        "resident_bytes": 0,
+        "load_s": 0.0,
+        "slowdown": 1.25,
+    }
+    bench.ratio = lambda *_: 1.5
+    kept = pipeline.run(model, Options(plan=first.plan, plan_only=True)).report
+    assert kept.status is Status.PLANNED and kept.plan == first.plan
+    again = pipeline.run(model, Options(plan=first.plan)).report
+    assert (again.status, again.slowdown_measured) == (Status.CHUNKED, 1.5)
+    assert again.plan == {**first.plan, "measured": {**first.plan["measured"], "slowdown": 1.5}}
+
+
+def test_a_replay_searches_nothing_and_keeps_a_budget_or_says_so(
+    bench: Bench, model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = pipeline.run(model, HALF).report
+    bench.peak = lambda attempt, predicted: predicted * (1.5 if attempt else 1)
+    monkeypatch.setattr("onnx_autochunk.plan.planner.candidates", never)
+    bench.attempts.clear()
+    with pytest.raises(BudgetError, match=r"is missed: the plan takes .* Leave out --plan"):
+        pipeline.run(model, replace(HALF, plan=first.plan))
+    assert len(bench.attempts) == 1
+    forced = pipeline.run(model, replace(HALF, plan=first.plan, best_effort=True)).report
+    assert (forced.status, forced.budget_met) == (Status.MISSED, False)
+    met = pipeline.run(model, Options(plan=first.plan, budget=Budget(share=0.9))).report
+    assert (met.status, met.budget_met) == (Status.CHUNKED, True)
+
+
+def test_a_replay_that_gains_nothing_changes_nothing(bench: Bench, model: onnx.ModelProto) -> None:
+    first = pipeline.run(model, HALF).report
+    on_paper = predicted(load(model).model)
+    bench.peak = lambda *_: on_paper
+    report = pipeline.run(model, Options(plan=first.plan)).report
+    assert (report.status, report.plan) == (Status.UNCHANGED, None)
+
+
+def test_a_plan_for_another_model_is_refused(bench: Bench, model: onnx.ModelProto) -> None:
+    plan = pipeline.run(model, HALF).report.plan
+    assert bench.verified == 1
+    with pytest.raises(UsageError, match="the plan is for another model"):
+        pipeline.run(transformer(1), Options(plan=plan))
+    assert bench.verified == 1
+
+
+def test_without_a_plan_there_is_none_to_save(bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing was chunked"):
+        pipeline.run(SMALL, Options()).save_plan(tmp_path / "plan.json")
+    assert bench.attempts == [] and list(tmp_path.iterdir()) == []
 
 
 def test_a_chunked_model_is_left_as_it_is(bench: Bench, model: onnx.ModelProto, tmp_path: Path) -> None:
@@ -378,15 +404,16 @@ def test_every_stage_is_shown(bench: Bench, model: onnx.ModelProto) -> None:
 
     pipeline.run(model, HALF, Listener())
     assert bench.verified == 1
-    assert seen == ["load", "analyze", "search", "measure", "select", "emit", "verify", "measure"]
+    before, after = ["measure", "predict"], ["predict", "emit", "verify", "measure"]
+    assert seen == ["load", "analyze", "search", *before, "select", *after, "select"]
 
 
 def test_of_all_ways_of_framing_the_one_that_holds_least_is_kept(planner: Planner, loaded: Loaded) -> None:
     plan = planner.within(planner.timeline.peak_bytes // 3)
     assert plan is not None
     found = Trials(planner, loaded).carry_out(plan)
-    peaks = [_predicted(carried) for carried in _all_frames(plan, loaded)]
-    assert found.predicted_peak_bytes == min(peaks) == _predicted(found.model)
+    peaks = [predicted(carried) for carried in _all_frames(plan, loaded)]
+    assert found.predicted_peak_bytes == min(peaks) == predicted(found.model)
 
 
 def _all_frames(plan: Plan, loaded: Loaded) -> list[ir.Model]:
@@ -400,7 +427,7 @@ def test_the_fastest_plan_keeps_the_budget_as_emitted(share: float, trials: Tria
     budget = int(share * trials.planner.timeline.peak_bytes)
     found = trials.fastest_within(budget)
     assert found is not None and found.predicted_peak_bytes <= budget
-    assert _predicted(found.model) == found.predicted_peak_bytes
+    assert predicted(found.model) == found.predicted_peak_bytes
 
 
 def test_no_plan_is_within_nothing(trials: Trials) -> None:
@@ -416,13 +443,13 @@ def test_where_no_plan_is_fast_enough_the_fastest_worth_it_is_tried(trials: Tria
 def test_a_plan_is_run_on_paper_once(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
     once = trials.smallest_within(1.7)
     assert once is not None and once.plan.regions
-    monkeypatch.setattr(trial_module, "simulate", _never)
+    monkeypatch.setattr(trial_module, "simulate", never)
     again = trials.smallest_within(1.7)
     assert again is not None and (again.plan, again.timeline) == (once.plan, once.timeline)
     assert trials.carry_out(once.plan).timeline is once.timeline
 
 
-def test_more_time_never_costs_memory(trials: Trials) -> None:
+def test_more_timenever_costs_memory(trials: Trials) -> None:
     found = [trials.smallest_within(slowdown) for slowdown in (1.0, 1.1, 1.5, 4.0)]
     peaks = [trial.predicted_peak_bytes for trial in found if trial is not None]
     assert len(peaks) >= 3
@@ -443,7 +470,7 @@ def _trial(
     baseline, measured = PeakMeasurement(900, 500, 1.0), PeakMeasurement(peak, 500 + more[1], 1.0 + more[0])
     timed = TimeMeasurement(ratio, 1.0, ratio, ((1.0, ratio),))
     model = ir.Model(ir.Graph([], [], nodes=[]), ir_version=10)
-    return Trial(plan, model, timeline, measured, timed, baseline=baseline)
+    return Trial(plan, model, timeline, peak=measured, time=timed, baseline=baseline)
 
 
 ALLOWED = Burden(5.0, 64)

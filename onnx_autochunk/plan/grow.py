@@ -313,3 +313,53 @@ def _after(graph: Graph, outside: Iterator[int] | Sequence[int], results: set[st
             sunk.add(index)
             late.update(op.outputs)
     return sunk
+
+
+def regrow(
+    setting: Setting, start: int, end: int, seed: Position, ops: Container[int], recomputed: Container[int]
+) -> Region | None:
+    """The region of an interval that these ops and no others join; None where growth would not give it.
+
+    A region is saved by its ops: growing it again derives the rest, and proves that the rules still carry
+    the flow through each of them.
+
+    Args:
+        setting: the graph and what is known of it.
+        start: first step of the interval.
+        end: last step of the interval; its op joins.
+        seed: the flow in that op's first result.
+        ops: indices of those that join.
+        recomputed: those of them that also run before the loop.
+    """
+    growth = _Growth(setting, end)
+    for step in range(end, start - 1, -1):
+        op = setting.graph.ops[setting.order[step]]
+        if not (_rejoin(growth, op, seed, recomputed) if op.index in ops else _leave(growth, op)):
+            return None
+    return next(_snapshots(growth, start), None)
+
+
+def _rejoin(growth: _Growth, op: Op, seed: Position, recomputed: Container[int]) -> bool:
+    """Take an op into the region again; False where it cannot join, or would have to be recomputed."""
+    needed, again = any(name in growth.early for name in op.outputs), op.index in recomputed
+    wanted = {name: growth.wanted[name] for name in op.outputs if name in growth.wanted}
+    if not growth.joined:
+        wanted = {op.outputs[0]: {seed}}
+    if not wanted or (needed and not again):
+        return False
+    name, places = next(iter(wanted.items()))
+    place = _hull(places)
+    if place is None or not _join(growth, op, name, place, again=again):
+        return False
+    if needed:
+        _hoist(growth, op)
+    return True
+
+
+def _leave(growth: _Growth, op: Op) -> bool:
+    """Leave an op out of the region, before or after the loop."""
+    if any(name in growth.early or name in growth.wanted for name in op.outputs):
+        _hoist(growth, op)
+    else:
+        growth.outside.append(op.index)
+    return True

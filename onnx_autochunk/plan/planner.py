@@ -76,7 +76,7 @@ class Planner:
             limit: other limits than `self.limit` on what comes on top of the original.
         """
         selection = self._selector.select(budget_bytes, limit or self.limit)
-        return None if selection is None else self._plan(selection)
+        return None if selection is None else self.plan_of(selection)
 
     def mildest(self, limit: Burden | None = None) -> Plan | None:
         """The fastest plan that is worth its trouble."""
@@ -86,9 +86,10 @@ class Planner:
         """The plan of least predicted peak whose predicted time ratio is at most `slowdown`."""
         allowed = (slowdown - 1) * self.baseline_seconds
         selection = self._selector.least(allowed, limit or self.limit)
-        return None if selection is None else self._plan(selection)
+        return None if selection is None else self.plan_of(selection)
 
-    def _plan(self, selection: Selection) -> Plan:
+    def plan_of(self, selection: Selection) -> Plan:
+        """The plan that carries out a selection, which may have been made elsewhere."""
         after = (0, *(choice.candidate.end + 1 for choice in selection.choices))
         regions = tuple(
             self._region(number, start, choice)
@@ -154,7 +155,9 @@ class Planner:
         return Nested(there, regions)
 
 
-def make_planner(graph: Graph, options: Options, model: CostModel, forms: tuple[Form, ...]) -> Planner:
+def make_planner(
+    graph: Graph, options: Options, model: CostModel, forms: tuple[Form, ...], *, searches: bool = True
+) -> Planner:
     """Analyse a graph and search its candidates.
 
     Args:
@@ -162,6 +165,7 @@ def make_planner(graph: Graph, options: Options, model: CostModel, forms: tuple[
         options: which ops may be chunked, how finely, and for which provider.
         model: prices.
         forms: forms that regions may take.
+        searches: False leaves the search out, for plans that were made before.
     """
     timeline = _best_order(graph, options.provider)
     order = timeline.order
@@ -173,7 +177,8 @@ def make_planner(graph: Graph, options: Options, model: CostModel, forms: tuple[
         setting, timeline, around, seconds, around.valleys(), forms, options.max_chunks, options.provider,
         nested,
     )  # fmt: skip
-    return Planner(graph, options, setting, timeline, around, seconds, tuple(candidates(search)))
+    found = tuple(candidates(search)) if searches else ()
+    return Planner(graph, options, setting, timeline, around, seconds, found)
 
 
 def _best_order(graph: Graph, provider: str) -> Timeline:

@@ -12,7 +12,6 @@ from ..plan.rules import Rules
 from ..verify.compare import Comparison
 from ..verify.measure import PeakMeasurement
 from .record import Cost, FrontPoint, Refusal, Region, Verification
-from .text import mib
 
 LARGE = 0.02  # a value is worth a line when it takes this share of the original's peak
 MOST_REFUSALS = 12
@@ -85,12 +84,15 @@ def refusals(graph: Graph, timeline: Timeline, plan: Plan, rules: Rules) -> tupl
     ]
     large.sort(key=lambda found: -found[0])
     return tuple(
-        Refusal(name, nbytes, op.name, _reason(graph, plan.regions, op, name, rules))
+        Refusal(
+            name, nbytes, op.name, reason(graph, plan.regions, op, name, rules) or "fits the budget as it is"
+        )
         for nbytes, op, name in large[:MOST_REFUSALS]
     )
 
 
-def _reason(graph: Graph, regions: Sequence[PlannedRegion], op: Op, name: str, rules: Rules) -> str:
+def reason(graph: Graph, regions: Sequence[PlannedRegion], op: Op, name: str, rules: Rules) -> str:
+    """Why a value is not chunked; empty where nothing keeps it from that."""
     rule = rules[op.index]
     if rule.barrier is not None:
         return f"{op.type} is a barrier: {rule.barrier}"
@@ -100,26 +102,4 @@ def _reason(graph: Graph, regions: Sequence[PlannedRegion], op: Op, name: str, r
             return f"every chunk of {planned.name} needs all of it ({graph.ops[reader].type})"
         if op.index in planned.region.hoisted:
             return f"runs in front of {planned.name}, which needs it or what is made of it whole"
-    return "fits the budget as it is"
-
-
-def budget_message(budget_bytes: int, floor: Timeline | None, measured_bytes: int | None) -> str:
-    """Why a budget cannot be met, what holds the memory at the floor, and what would help."""
-    lines = [f"the budget of {mib(budget_bytes)} cannot be met."]
-    if measured_bytes is not None:
-        lines.append(f"The best plan measured takes {mib(measured_bytes)}.")
-    if floor is not None:
-        held = sorted(floor.at(floor.peak_step), key=lambda buffer: -buffer.nbytes)[:4]
-        large = [buffer for buffer in held if buffer.nbytes >= LARGE * floor.peak_bytes]
-        names = ", ".join(f"{_plain(buffer.values[0])} ({mib(buffer.nbytes)})" for buffer in large)
-        lines.append(f"The floor is about {mib(floor.peak_bytes)}; it is made by {names}.")
-    lines.append("Give a budget above the floor, or --best-effort to write the smallest plan")
-    return " ".join(lines)
-
-
-def _plain(name: str) -> str:
-    """The model's own name for a value that emission renamed, without the parts that say where it is."""
-    parts = [
-        part for part in name.split("/") if part not in {"frame", "chunk", "framed", "stacked", "turned"}
-    ]
-    return parts[-1] if parts else name
+    return ""

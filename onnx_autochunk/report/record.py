@@ -106,6 +106,30 @@ class FrontPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredPlan:
+    """One plan that was carried out and measured.
+
+    Attributes:
+        budget_bytes: the budget by its prices that it was selected for.
+        regions: how many it chunks.
+        predicted_peak_bytes: activation peak as emitted, simulated.
+        predicted_slowdown: its time over the original's, by the cost model.
+        slowdown_measured: likewise, measured.
+        taken: True for the one that the result is made by.
+    """
+
+    budget_bytes: int
+    regions: int
+    predicted_peak_bytes: int
+    predicted_slowdown: float
+    measured_peak_bytes: int
+    slowdown_measured: float | None
+    resident_bytes: int
+    load_s: float
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """The comparison of original and result.
 
@@ -132,7 +156,9 @@ class Report:
         slowdown_measured: median ratio of the times of the result and the original.
         floor_bytes: the peak that no number of chunks can go under.
         front: what less memory costs in time, by prediction, the fastest plan first.
+        measured: every plan that was measured, in order.
         timings_s: seconds spent in each stage, in the order of the stages.
+        plan: what `--plan` replays; None where nothing was chunked.
     """
 
     status: Status
@@ -145,7 +171,9 @@ class Report:
     slowdown_measured: float | None = None
     floor_bytes: int | None = None
     front: tuple[FrontPoint, ...] = ()
+    measured: tuple[MeasuredPlan, ...] = ()
     regions: tuple[Region, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     verify: Verification | None = None
     timings_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    plan: Mapping[str, object] | None = None

@@ -14,7 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .record import Cost, FrontPoint, Refusal, Region, Report, Status, Verification
+from .record import Cost, FrontPoint, MeasuredPlan, Refusal, Region, Report, Status, Verification
 
 _SHORT = ("form", "axis")  # columns of a few characters, which never break
 PLAIN_WIDTH = 160  # of files and pipes, where a row on one line is worth more than a narrow page
@@ -42,6 +42,8 @@ def _parts(report: Report, details: bool) -> Iterator[RenderableType]:
         yield from (_regions(report.regions), "")
     if report.refusals:
         yield from (_refusals(report.refusals), "")
+    if len(report.measured) > 1:
+        yield from (_measured(report.measured), "")
     if report.front and details:
         yield from (_front(report.front), "")
     yield from (_before_after(report), "")
@@ -84,6 +86,17 @@ def _front(points: tuple[FrontPoint, ...]) -> Table:
     for point in points:
         sizes = mib(point.budget_bytes), mib(point.predicted_peak_bytes)
         table.add_row(*sizes, f"{point.predicted_slowdown:.1%}", str(point.regions))
+    return table
+
+
+def _measured(plans: tuple[MeasuredPlan, ...]) -> Table:
+    numbers = ("regions", "peak, predicted", "peak, measured", "time, predicted", "time, measured")
+    table = _table("Plans measured", *numbers, "", right=numbers)
+    for plan in plans:
+        peaks = mib(plan.predicted_peak_bytes), mib(plan.measured_peak_bytes)
+        ratio = "-" if plan.slowdown_measured is None else f"{plan.slowdown_measured:.1%}"
+        taken = "taken" if plan.taken else ""
+        table.add_row(str(plan.regions), *peaks, f"{plan.predicted_slowdown:.1%}", ratio, taken)
     return table
 
 

@@ -14,6 +14,7 @@ import onnx_ir as ir
 from ..errors import VerificationError
 from ..graph.save import save
 from ..options import Options
+from ..runtime.exact import exact_timeline
 from .arrays import Array
 from .compare import Comparison
 from .equality import compare_models
@@ -50,6 +51,10 @@ class Bench:
     def baseline(self) -> PeakMeasurement:
         """Memory of the original."""
         return measure_peak(self.original, self.inputs[0], threads=self.options.threads)
+
+    def predict(self, model: ir.Model) -> int:
+        """The peak of a model on ONNX Runtime's own graph of it, without running it."""
+        return exact_timeline(model, provider=self.options.provider).timeline.peak_bytes
 
     def write(self, model: ir.Model) -> Path:
         """Put a rewritten model into the folder, over the one before it."""

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from onnx_autochunk.report.record import Cost, FrontPoint, Refusal, Region, Report, Status, Verification
+from onnx_autochunk.report.record import (
+    Cost,
+    FrontPoint,
+    MeasuredPlan,
+    Refusal,
+    Region,
+    Report,
+    Status,
+    Verification,
+)
 
 MIB = 2**20
 
@@ -19,6 +28,7 @@ FULL = Report(
         FrontPoint(100 * MIB, 95 * MIB, 0.98, 2),
         FrontPoint(94 * MIB, 51 * MIB, 1.234, 4),
     ),
+    measured=(MeasuredPlan(100 * MIB, 2, 95 * MIB, 0.98, 92 * MIB, 0.98, 240 * MIB, 0.9, taken=True),),
     regions=(
         Region(
             "attention[0]",

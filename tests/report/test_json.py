@@ -20,7 +20,8 @@ REGION = {
 }  # fmt: skip
 KEYS = {
     "schema", "status", "message", "baseline", "chunked", "weights_bytes", "budget_bytes", "budget_met",
-    "slowdown_measured", "floor_bytes", "front", "regions", "refusals", "verify", "timings_s",
+    "slowdown_measured", "floor_bytes", "front", "measured", "regions", "refusals", "verify",
+    "timings_s", "plan",
 }  # fmt: skip
 
 
@@ -32,6 +33,10 @@ def test_the_keys_of_schema_1() -> None:
     assert set(found["regions"][0]) == REGION
     assert set(found["front"][0]) == {
         "budget_bytes", "predicted_peak_bytes", "predicted_slowdown", "regions"
+    }  # fmt: skip
+    assert set(found["measured"][0]) == {
+        "budget_bytes", "regions", "predicted_peak_bytes", "predicted_slowdown", "measured_peak_bytes",
+        "slowdown_measured", "resident_bytes", "load_s", "taken",
     }  # fmt: skip
     assert set(found["refusals"][0]) == {"value", "bytes", "node", "reason"}
     assert set(found["verify"]) == {"passed", "runs", "max_abs", "max_rel", "dims"}

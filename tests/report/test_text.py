@@ -62,6 +62,31 @@ def test_the_front_is_a_detail() -> None:
     assert to_text(FULL, details=True) == f"{before}{FRONT}Before and after{after}"
 
 
+MEASURED = """\
+Plans measured
+regions  peak, predicted  peak, measured  time, predicted  time, measured
+────────────────────────────────────────────────────────────────────────────────
+      2         95.0 MiB        92.0 MiB            98.0%           98.0%  taken
+      3         80.0 MiB        81.0 MiB           101.0%               -
+
+"""
+
+
+def test_more_than_one_plan_measured_is_a_table() -> None:
+    other = replace(
+        FULL.measured[0],
+        regions=3,
+        predicted_peak_bytes=80 * MIB,
+        measured_peak_bytes=81 * MIB,
+        predicted_slowdown=1.01,
+        slowdown_measured=None,
+        taken=False,
+    )
+    before, after = GOLDEN.split("Before and after")
+    found = to_text(replace(FULL, measured=(*FULL.measured, other)))
+    assert found == f"{before}{MEASURED}Before and after{after}"
+
+
 @pytest.mark.parametrize("width", [80, 100, 160, 400])
 def test_no_line_is_wider_than_the_page_and_no_name_is_lost(width: int) -> None:
     text = to_text(FULL, width)
