@@ -23,7 +23,7 @@ CASES = {
     "add": (f"({X} x, float[512] b) => ({X} y)", "y = Add(x, b)"),
     "matmul": ("(float[16,512,512] x, float[16,512,512] z) => (float[16,512,512] y)", "y = MatMul(x, z)"),
     "many_small_matmuls": (
-        "(float[65536,2,16] x, float[65536,16,2] z) => (float[65536,2,2] y)",
+        "(float[262144,2,16] x, float[262144,16,2] z) => (float[262144,2,2] y)",
         "y = MatMul(x, z)",
     ),
     "rows_by_one_matrix": (
