@@ -7,6 +7,7 @@ the length.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
@@ -114,7 +115,7 @@ def _at_length(graph: Graph, region: Region, length: int) -> Graph:
         **region.flow,
         **{cut.value: cut.position for cut in region.sliced if cut.value not in region.flow},
     }
-    values = dict(graph.values)
+    values = _over(graph.values)
     for name, position in cuts.items():
         shape = values[name].shape
         assert shape is not None, "a cut value has a shape"
@@ -126,7 +127,8 @@ def body_bytes(graph: Graph, region: Region, form: Form, provider: str, *, even:
     """Peak of the body when one chunk is all; slices it takes count, results it writes in place do not."""
     slices = [cut for cut in region.sliced if form is not Form.SCAN or not is_view(graph, cut, even)]
     copies = {cut: f"{cut.value}/{number}" for number, cut in enumerate(slices)}
-    values = {**graph.values, ELSEWHERE.name: ELSEWHERE}
+    values = _over(graph.values)
+    values[ELSEWHERE.name] = ELSEWHERE
     for cut, name in copies.items():
         values[name] = replace(values[cut.value], name=name, origin=Origin.COMPUTED)
     renamed = {(cut.value, cut.position): name for cut, name in copies.items()}
@@ -156,7 +158,8 @@ def _interval(
     graph: Graph, region: Region, form: Form, around: Lifetimes, even: bool, front: Front | None
 ) -> Graph:
     """The interval as a graph: held values appear, prefix, loop, reassembly, suffix, needed values go."""
-    values = {**graph.values, ELSEWHERE.name: ELSEWHERE}
+    values = _over(graph.values)
+    values[ELSEWHERE.name] = ELSEWHERE
     held = around.held[region.start]
     for cut in (*region.outputs, *(cut for feeder, _ in _feeders(front) for cut in feeder.outputs)):
         values[_pieces(cut.value)] = replace(values[cut.value], name=_pieces(cut.value))
@@ -196,6 +199,11 @@ def _assemble(graph: Graph, cut: Cut, pieces: str, form: Form, even: bool) -> Op
         form is Form.SCAN and even and in_front(graph.values[cut.value], cut.position)
     )
     return Op(0, "", "Identity" if free else COPY, (pieces,), (cut.value,))
+
+
+def _over(values: Mapping[str, Value]) -> ChainMap[str, Value]:
+    """The values, of which some can be replaced: a copy of them all would cost more than the simulation."""
+    return ChainMap({}, values)  # type: ignore[arg-type]  # only the first map is written to
 
 
 def _numbered(ops: Iterable[Op]) -> tuple[Op, ...]:
