@@ -12,7 +12,7 @@ import torch
 
 from models.export import Example, export, seeded
 
-MODELS = ("gpt2", "vit", "evoformer", "unet")
+MODELS = ("gpt2", "vit", "evoformer", "unet", "neighbours")
 
 
 class Models(click.Group):

@@ -14,6 +14,7 @@ SIZES: Mapping[
     "vit": {"layers": 2, "image": 512, "width": 48, "heads": 4},  # 1025 tokens: uneven whatever the length
     "evoformer": {"blocks": 1, "residues": 64, "sequences": 16},
     "unet": {"latent": 32, "width": 32, "heads": 4},
+    "neighbours": {"points": 2500, "width": 16},
 }
 
 

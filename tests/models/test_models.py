@@ -30,6 +30,7 @@ SIZES: dict[str, dict[str, int]] = {
     "vit": VIT,
     "evoformer": {"blocks": 1, "residues": 16, "sequences": 4},
     "unet": {"latent": 8, "width": 32, "heads": 2},
+    "neighbours": {"points": 40, "width": 8, "nearest": 3},
 }
 
 
