@@ -1,8 +1,8 @@
 """Predicted against measured peak memory, on the example models and on random graphs, worst first to see.
 
 `python -m tools.predict` takes each example model as exported and chunked, with every form and in both
-element types; `--random 200` takes as many random graphs. Raw is the simulation that plans are searched
-with, exact the one on ONNX Runtime's own graph:
+element types; `--random 200` takes as many random graphs, each with a chunked version in one of the forms.
+Raw is the simulation that plans are searched with, exact the one on ONNX Runtime's own graph:
 
     gpt2 float32            1776.0   raw +0.0%   exact +0.0%
     gpt2 float32 sweep       108.1   raw +0.2%   exact +0.2%
@@ -10,15 +10,17 @@ with, exact the one on ONNX Runtime's own graph:
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import click
 import onnx
@@ -44,6 +46,7 @@ THREADS = 2
 LEAST_MIB = 100.0  # of a random graph: below, the process' own memory shows
 MOST_MIB = 800.0
 INPUT_MIB = 24.0  # size of a random graph's inputs
+RANDOM_BUDGET = "50%"  # what random graphs are chunked to: less is often too little to measure
 MODEL_LIMIT = 0.03
 MEDIAN_LIMIT, WORST_LIMIT = 0.01, 0.10
 
@@ -87,15 +90,17 @@ def compare(name: str, path: Path) -> Row:
 
 
 def model_rows(
-    names: Sequence[str], dtypes: Sequence[str], forms: Sequence[str], folder: Path
+    names: Sequence[str], dtypes: Sequence[str], forms: Sequence[str], folder: Path, done: Collection[str]
 ) -> Iterator[Row]:
-    """Each model as exported, and chunked in each form that applies."""
+    """Each model as exported, and chunked in each form that applies; not again what is done."""
     for name in names:
         for dtype in dtypes:
             path = _exported(name, dtype, folder)
-            yield compare(f"{name} {dtype}", path)
+            if (title := f"{name} {dtype}") not in done:
+                yield compare(title, path)
             for form in forms:
-                yield _chunked(f"{name} {dtype} {form}", path, form)
+                if (chunked := f"{title} {form}") not in done:
+                    yield _chunked(chunked, path, form=form)
 
 
 def _exported(name: str, dtype: str, folder: Path) -> Path:
@@ -106,11 +111,11 @@ def _exported(name: str, dtype: str, folder: Path) -> Path:
     return path
 
 
-def _chunked(name: str, path: Path, form: str) -> Row:
+def _chunked(name: str, path: Path, **options: Any) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "chunked.onnx"
         try:
-            result = autochunk(path, form=form, no_verify=True)
+            result = autochunk(path, no_verify=True, **options)
             result.save(out)
         except AutochunkError as error:
             return Row(name, error=str(error))
@@ -119,21 +124,29 @@ def _chunked(name: str, path: Path, form: str) -> Row:
         return compare(name, out)
 
 
-def random_rows(count: int, seed: int, least_mib: float, input_mib: float) -> Iterator[Row]:
-    """As many random graphs that hold enough."""
+def random_rows(
+    count: int, seed: int, least_mib: float, input_mib: float, done: Collection[str]
+) -> Iterator[Row]:
+    """As many random graphs that hold enough, as they are and chunked; not again what is done."""
     found = 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "random.onnx"
-        while found < count:
-            model = random_graph(seed, mib=input_mib)
-            onnx.save(model, path)
-            name, seed = f"random {seed}", seed + 1
-            if not least_mib * MIB < simulate(load(path).graph).peak_bytes < MOST_MIB * MIB:
-                continue
-            row = compare(name, path)
-            if row.error or row.measured_bytes >= least_mib * MIB:
-                found += 1
+        for index in itertools.count(seed):
+            if found == count:
+                return
+            name, form = f"random {index}", FORMS[index % len(FORMS)]
+            if name not in done:
+                onnx.save(random_graph(index, mib=input_mib), path)
+                if not least_mib * MIB < simulate(load(path).graph).peak_bytes < MOST_MIB * MIB:
+                    continue
+                row = compare(name, path)
+                if not row.error and row.measured_bytes < least_mib * MIB:
+                    continue
                 yield row
+            found += 1
+            if (chunked := f"{name} {form}") not in done:
+                onnx.save(random_graph(index, mib=input_mib), path)
+                yield _chunked(chunked, path, form=form, budget=RANDOM_BUDGET, best_effort=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +192,18 @@ def table(rows: Sequence[Row]) -> Table:
     return shown
 
 
+def _saved_rows(file: Path | None) -> list[Row]:
+    if file is None or not file.exists():
+        return []
+    return [Row(**row) for row in json.loads(file.read_text(encoding="utf-8"))["rows"]]
+
+
+def _save_rows(rows: Sequence[Row], file: Path | None) -> None:
+    if file is not None:
+        report = {"summary": asdict(Summary.of(rows)), "rows": [asdict(row) for row in rows]}
+        file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -194,7 +219,8 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--least-mib", default=LEAST_MIB, help="Least peak of a random graph.")
 @click.option("--input-mib", default=INPUT_MIB, help="Size of a random graph's inputs.")
 @click.option("--models-dir", default=ROOT / "build" / "models", type=_FOLDER, help="Where models are kept.")
-@click.option("--json", "json_file", type=_FILE, help="Write everything to this file.")
+@click.option("--json", "json_file", type=_FILE, help="Write everything to this file; rows in it are kept.")
+@click.option("--seconds", type=float, help="Stop after so long; with --json, the next call goes on.")
 def main(
     names: tuple[str, ...],
     forms: tuple[str, ...],
@@ -205,27 +231,31 @@ def main(
     input_mib: float,
     models_dir: Path,
     json_file: Path | None,
+    seconds: float | None,
 ) -> None:
     """Compare predicted with measured peaks, on NAMES (all models by default) or on random graphs.
 
     Exit code 1 says that the exact prediction is further off than it may be.
     """
     models_dir.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    rows = _saved_rows(json_file)
+    done = {row.name for row in rows}
     found = (
-        random_rows(count, seed, least_mib, input_mib)
+        random_rows(count, seed, least_mib, input_mib, done)
         if count
-        else model_rows(names or MODELS, dtypes, forms, models_dir)
+        else model_rows(names or MODELS, dtypes, forms, models_dir, done)
     )
-    rows = []
     for row in found:
         click.echo(f"{row.name}: {row.error or f'raw {row.raw:+.2%} exact {row.exact:+.2%}'}", err=True)
         rows.append(row)
+        _save_rows(rows, json_file)
+        if seconds is not None and time.monotonic() - start > seconds:
+            click.echo("stopped; there are more", err=True)
+            break
     summary = Summary.of(rows)
     Console(width=200, highlight=False).print(table(rows))
     click.echo(f"\n{summary}")
-    if json_file is not None:
-        report = {"summary": asdict(summary), "rows": [asdict(row) for row in rows]}
-        json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     within = summary.worst <= (WORST_LIMIT if count else MODEL_LIMIT)
     sys.exit(not within or (bool(count) and summary.median > MEDIAN_LIMIT))
 

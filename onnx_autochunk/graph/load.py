@@ -80,10 +80,19 @@ def load(
 
 def derive(model: ir.Model, dims: Mapping[str, int] | None = None) -> Loaded:
     """The `Graph` of an IR model whose values have shapes; the model itself is kept, not copied."""
-    nodes = tuple(node for node in model.graph if node.op_type != "Constant")
-    graph = _graph(model.graph, nodes, model.opset_imports, outer=frozenset())
-    running = run_time_ops(evaluate_shape_vectors(graph))
+    nodes = _nodes(model)
+    running = run_time_ops(whole_graph(model))
     return Loaded(model, running.graph, tuple(nodes[index] for index in running.kept), dims or {})
+
+
+def whole_graph(model: ir.Model) -> Graph:
+    """The `Graph` of an IR model with every op in it, those of constants too."""
+    graph = _graph(model.graph, _nodes(model), model.opset_imports, outer=frozenset())
+    return evaluate_shape_vectors(graph)
+
+
+def _nodes(model: ir.Model) -> tuple[ir.Node, ...]:
+    return tuple(node for node in model.graph if node.op_type != "Constant")
 
 
 def write_out_einsums(loaded: Loaded) -> Loaded:

@@ -15,7 +15,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from ..errors import AutochunkError, ModelError, UsageError
-from ..graph.load import derive, load
+from ..graph.load import derive, load, whole_graph
 from ..graph.model import Graph
 from ..memory.lifetime import Timeline, simulate
 from .optimized import optimized_model
@@ -90,11 +90,14 @@ def optimized_graph(model: ir.Model, provider: str = "cpu", *, timeout_s: float 
 def read_optimized(path: Path) -> Graph:
     """A graph that ORT wrote, with the shapes that the file leaves out.
 
+    Ops of constants are kept: what ORT did not fold it runs, such as ops without a kernel for float16.
+
     Raises:
         ModelError: it is not a valid graph.
     """
-    loaded = load(_with_names_of_their_own(ir.load(path)))
-    return derive(loaded.model).graph if complete_shapes(loaded.model) else loaded.graph
+    model = load(_with_names_of_their_own(ir.load(path))).model
+    complete_shapes(model)
+    return whole_graph(model)
 
 
 def _with_names_of_their_own(model: ir.Model) -> ir.Model:

@@ -42,6 +42,11 @@ GRAPHS = {
         "e = Exp(x) a = Conv<pads=[1,1,1,1]>(e, u) c = Add(e, a) r = Relu(c) y = Exp(r)",
         None,
     ),
+    "constants_without_a_kernel_in_half": (
+        "(float16[1,256,256] x, bool[256,256] u, float16[1] b) => (float16[1,256,256] y)",
+        "m = Where(u, b, b) a = Sigmoid(x) y = Add(a, m)",
+        "Cast Sigmoid Cast Where Add Cast",
+    ),
     "nothing_to_infer_from": (
         "(float[1,4096,64] x, float[1,1024,64] k) => (float[1,4096,64] y)",
         "q = Exp(x) z = com.microsoft.MultiHeadAttention<num_heads=4>(q, k, k) y = Exp(z)",

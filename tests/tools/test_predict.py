@@ -1,9 +1,10 @@
-"""The comparison of predictions and measurements: its figures, and one small random graph."""
+"""The comparison of predictions and measurements: its figures, what is not done again, one small graph."""
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,20 @@ def test_one_random_graph(tmp_path: Path) -> None:
     options = ["--random", "1", "--seed", "2", "--input-mib", "4", "--least-mib", "30", "--json", str(out)]
     result = CliRunner().invoke(predict.main, options)
     assert result.exit_code == 0, result.output
-    (row,) = json.loads(out.read_text(encoding="utf-8"))["rows"]
-    assert row["exact_bytes"] == pytest.approx(row["measured_bytes"], rel=0.05)
+    whole, chunked = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    assert (whole["name"], chunked["name"]) == ("random 3", "random 3 unroll")
+    assert whole["exact_bytes"] == pytest.approx(whole["measured_bytes"], rel=0.05)
+
+
+def test_rows_in_the_file_are_kept(tmp_path: Path) -> None:
+    names = ["gpt2 float32", *(f"gpt2 float32 {form}" for form in predict.FORMS)]
+    path = tmp_path / "found.json"
+    rows = [{**asdict(ROWS[0]), "name": name} for name in names]
+    path.write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    (tmp_path / "gpt2.onnx").write_bytes(b"never read")
+    options = ["gpt2", "--dtype", "float32", "--models-dir", str(tmp_path), "--json", str(path)]
+    CliRunner().invoke(predict.main, options)
+    assert [row.name for row in predict._saved_rows(path)] == names
 
 
 @linux
