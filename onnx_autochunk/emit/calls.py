@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..axes import Call, Range, Refusal, Rule, Step, call, carry
+from ..axes import Call, Range, Rule, Step, call
 from ..errors import RuleError
 from ..graph.model import Graph, Op
 from ..plan.region import Cut, Region
@@ -56,15 +56,8 @@ def members(graph: Graph, region: Region, rules: Rules) -> tuple[Member, ...]:
     Raises:
         RuleError: an op refuses the flow: a bug of this package.
     """
-    return tuple(_member(rules[index], graph.ops[index], region) for index in region.ops)
-
-
-def _member(rule: Rule, op: Op, region: Region) -> Member:
-    at, name = next((at, name) for at, name in enumerate(op.outputs) if name)
-    step = carry(rule, position=region.flow[name], result=at)
-    if isinstance(step, Refusal):
-        raise RuleError(f"{op.type} {op.name!r} is in a region but refuses its flow: {step.reason}")
-    return Member(op, rule, step)
+    ops = ((graph.ops[index], rules[index]) for index in region.ops)
+    return tuple(Member(op, rule, region.step(op, rule)) for op, rule in ops)
 
 
 def chunk_calls(

@@ -43,7 +43,7 @@ def emit_scan(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[st
 
 
 @dataclass(slots=True)
-class _Loop:
+class Loop:
     """A Scan being made.
 
     Attributes:
@@ -112,7 +112,7 @@ def _scan(
     """The Scan node; its stacked outputs `(count, *chunk shape)`."""
     region, chunking = planned.region, planned.chunking
     body = Scope(f"{scope.prefix}/body", scope.names)
-    loop = _Loop(weaving, planned, scope, body)
+    loop = Loop(weaving, planned, scope, body)
     slices = {
         cut: loop.view(cut) if is_view(weaving.graph, cut, even=not chunking.tail) else loop.slice(cut)
         for cut in region.sliced

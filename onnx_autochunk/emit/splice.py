@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from ..options import Form
 from ..plan.plan import PlannedRegion
+from .accumulate import emit_accumulating
 from .body import Nest, Weaving
 from .scan import emit_scan
 from .scope import Scope
@@ -24,7 +25,9 @@ _EMIT: Mapping[Form, Callable[[Weaving, Scope, PlannedRegion], dict[str, ir.Valu
 def replace_region(weaving: Weaving, planned: PlannedRegion, scope: Scope) -> list[ir.Node]:
     """Write a region and take the old ops out; the new nodes."""
     graph = weaving.home
-    outputs = _EMIT[planned.form](weaving, scope, planned)
+    accumulates = planned.region.accumulator is not None
+    emit = emit_accumulating if accumulates else _EMIT[planned.form]
+    outputs = emit(weaving, scope, planned)
     anchor = weaving.nodes[planned.region.ops[-1]]
     for constant in scope.constants.values():
         graph.register_initializer(constant)

@@ -117,6 +117,7 @@ def _described(planned: PlannedRegion) -> dict[str, object]:
         "length": planned.chunking.length,
         "count": planned.chunking.total,
         "outputs": [[cut.value, cut.position.axis] for cut in planned.region.outputs],
+        **({"accumulates": carried.value} if (carried := planned.region.accumulator) else {}),
         **({"nested": inside} if inside else {}),
     }
 

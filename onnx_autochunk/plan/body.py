@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..axes import Refusal, Rule, Step, carry
+from ..axes import Rule, Step
 from ..errors import RuleError
 from ..graph.model import Graph, Op, Origin, Value
+from .combine import Combining, State
+from .lines import Lines, version_of
 from .region import Cut, Region
 from .rules import Rules
 
@@ -25,17 +27,21 @@ class Body:
         graph: its ops are the region's, in order, on values as long as the chunk; sliced inputs are inputs
             with a name of their own.
         slices: those names.
+        sources: index of the model's op that each op is a copy of, or stands for; None for one that is added.
+        states: what an accumulating region hands from chunk to chunk: inputs, and the graph's only outputs.
     """
 
     graph: Graph
     slices: Mapping[Cut, str] = field(hash=False)
+    sources: tuple[int | None, ...] = ()
+    states: tuple[State, ...] = ()
 
 
 def has_body(graph: Graph, region: Region, rules: Rules) -> bool:
     """True when all chunks of one length run the same ops on the same numbers."""
     if region.varies:
         return False
-    steps = (_step(rules[index], graph.ops[index], region) for index in region.ops)
+    steps = (region.step(graph.ops[index], rules[index]) for index in region.ops)
     return not any(step.factor and step.factor.patches for step in steps)
 
 
@@ -49,6 +55,26 @@ def body_of(graph: Graph, region: Region, rules: Rules, length: int) -> Body:
         length: of the chunk.
     """
     slices = {cut: f"{cut.value}/slice{at}" for at, cut in enumerate(region.sliced)}
+    combining = None if region.accumulator is None else Combining(graph, region, rules)
+    lines = Lines(version_of(graph), _given(graph, region, slices, length))
+    for index in region.ops:
+        op = _copy(lines, graph, region, rules[index], index, slices, length)
+        if combining is not None and index == region.ops[-1]:
+            combining.end(lines, op)
+        elif combining is not None and index == combining.softmax:
+            combining.soft(lines, op)
+        else:
+            lines.copy(op, index)
+    states = () if combining is None else combining.states(lines.values)
+    for state in states:
+        lines.values[state.value] = replace(lines.values[state.value], origin=Origin.INPUT)
+    outputs = (*(cut.value for cut in region.outputs), *(state.leaves for state in states))
+    inputs = tuple(name for name, value in lines.values.items() if value.origin is Origin.INPUT)
+    return Body(Graph(tuple(lines.ops), lines.values, inputs, outputs), slices, tuple(lines.sources), states)
+
+
+def _given(graph: Graph, region: Region, slices: Mapping[Cut, str], length: int) -> dict[str, Value]:
+    """What the chunk reads."""
     values = {name: value for name, value in graph.values.items() if value.origin is Origin.CONSTANT}
     for name in region.whole:
         values[name] = replace(graph.values[name], origin=Origin.INPUT)
@@ -57,23 +83,30 @@ def body_of(graph: Graph, region: Region, rules: Rules, length: int) -> Body:
         origin = Origin.CONSTANT if whole.origin is Origin.CONSTANT else Origin.INPUT
         shape = cut.position.sliced_shape(_shape(whole), length)
         values[name] = Value(name, whole.dtype, shape, origin)
-    ops = []
-    for at, index in enumerate(region.ops):
-        op, rule = graph.ops[index], rules[index]
-        step = _step(rule, op, region)
-        for name, place in zip(op.outputs, step.results, strict=True):
-            if name and place is not None:
-                shape = place.sliced_shape(_shape(graph.values[name]), length)
-                values[name] = Value(name, graph.values[name].dtype, shape)
-        inputs = [_operand(op, rule, step, operand, region, slices) for operand in range(len(op.inputs))]
-        for operand, result in rule.sizes.items():
-            inputs[operand] = f"{op.outputs[result]}/sizes"
-            shape = values[op.outputs[result]].shape or ()
-            values[inputs[operand]] = _spelled(inputs[operand], shape)
-        ops.append(replace(op, index=at, inputs=tuple(inputs)))
-    outputs = tuple(cut.value for cut in region.outputs)
-    inputs_of = tuple(name for name, value in values.items() if value.origin is Origin.INPUT)
-    return Body(Graph(tuple(ops), values, inputs_of, outputs), slices)
+    return values
+
+
+def _copy(
+    lines: Lines,
+    graph: Graph,
+    region: Region,
+    rule: Rule,
+    index: int,
+    slices: Mapping[Cut, str],
+    length: int,
+) -> Op:
+    """One of the region's ops on the chunk's values."""
+    op, values = graph.ops[index], lines.values
+    step = region.step(op, rule)
+    for name, place in zip(op.outputs, step.results, strict=True):
+        if name and place is not None:
+            shape = place.sliced_shape(_shape(graph.values[name]), length)
+            values[name] = Value(name, graph.values[name].dtype, shape)
+    inputs = [_operand(op, rule, step, operand, region, slices) for operand in range(len(op.inputs))]
+    for operand, result in rule.sizes.items():
+        inputs[operand] = f"{op.outputs[result]}/sizes"
+        values[inputs[operand]] = _spelled(inputs[operand], values[op.outputs[result]].shape or ())
+    return replace(op, inputs=tuple(inputs))
 
 
 def _operand(op: Op, rule: Rule, step: Step, at: int, region: Region, slices: Mapping[Cut, str]) -> str:
@@ -85,14 +118,6 @@ def _operand(op: Op, rule: Rule, step: Step, at: int, region: Region, slices: Ma
 
 def _spelled(name: str, shape: tuple[int, ...]) -> Value:
     return Value(name, "int64", (len(shape),), Origin.CONSTANT, np.array(shape, np.int64))
-
-
-def _step(rule: Rule, op: Op, region: Region) -> Step:
-    at, name = next((at, name) for at, name in enumerate(op.outputs) if name)
-    step = carry(rule, position=region.flow[name], result=at)
-    if isinstance(step, Refusal):
-        raise RuleError(f"{op.type} {op.name!r} is in a region but refuses its flow: {step.reason}")
-    return step
 
 
 def _shape(value: Value) -> tuple[int, ...]:

@@ -15,18 +15,21 @@ from ..axes import positions
 from ..graph.model import Graph, Op, Origin
 from ..memory.lifetime import Timeline
 from ..options import Form
+from .body import has_body
 from .chunking import Chunking
 from .feeders import Front, front_of
 from .grow import Setting, grow_all
 from .hosts import sweep_hosts
 from .lifetimes import Lifetimes
 from .price import Footprint, footprint, in_front
-from .region import Cut, Region
+from .recipes import ends
+from .region import Accumulator, Cut, Region
 from .seconds import Seconds
 from .signature import signatures
 
 WORTHWHILE = 0.95  # a candidate must lower its interval's peak at least to this share
 DEEP = 0.25  # intervals above this share of the model's peak have their bodies searched again
+STATES = 4  # buffers of the result that a loop holds which carries it
 LOW = 0.02  # intervals that stay under this share of the model's peak are left alone
 
 
@@ -161,11 +164,29 @@ def _explore(search: Search, end: int) -> tuple[int, tuple[Candidate, ...]]:
     reach, found = 0, []
     if not op.outputs or not op.outputs[0] or end + 1 not in search.borders:
         return 0, ()
-    for region in grow_all(setting, end, positions(setting.rules[op.index], result=0), search.borders):
+    for region in _regions(search, end, op):
         reach = max(reach, end - region.start)
         if options := _options(search, region):
             found.append(Candidate(region, 0, options))
     return reach + 1, tuple(found)
+
+
+def _regions(search: Search, end: int, op: Op) -> Iterator[Region]:
+    """Cut along every axis of the op's result, then along those that it reduces."""
+    setting, borders = search.setting, search.borders
+    yield from grow_all(setting, end, positions(setting.rules[op.index], result=0), borders)
+    if not _shrinks(setting.graph, op):
+        return
+    for operand, seed in ends(setting.graph, op, setting.rules[op.index]):
+        for region in grow_all(setting, end, [seed], borders, operand=operand):
+            if has_body(setting.graph, region, setting.rules):
+                yield region
+
+
+def _shrinks(graph: Graph, op: Op) -> bool:
+    """True when an operand is so much larger than the result that carrying the result can pay."""
+    largest = max((graph.values[name].nbytes for name in op.inputs if name), default=0)
+    return largest > STATES * graph.values[op.outputs[0]].nbytes
 
 
 def _options(search: Search, region: Region) -> tuple[Option, ...]:
@@ -253,7 +274,9 @@ def _footprints(
     graph, around, provider = search.setting.graph, search.lifetimes, search.provider
     form = options[0].form
     return {
-        even: footprint(graph, region, form, around, provider, even=even, front=front)
+        even: footprint(
+            graph, region, form, around, provider, even=even, front=front, rules=search.setting.rules
+        )
         for even in set(map(_is_even, options))
     }
 
@@ -264,7 +287,7 @@ def _forms(search: Search, region: Region) -> Iterator[Form]:
     for form in search.forms:
         if form is Form.SCAN and region.varies:
             continue
-        if form is Form.SWEEP and sweep_hosts(graph, region) is None:
+        if form is Form.SWEEP and (region.accumulator or sweep_hosts(graph, region) is None):
             continue
         if form is Form.UNROLL and Form.SCAN in search.forms and not region.varies:
             values = [(graph.values[cut.value], cut.position) for cut in region.outputs]
@@ -275,7 +298,7 @@ def _forms(search: Search, region: Region) -> Iterator[Form]:
 
 def _border_bytes(graph: Graph, region: Region) -> int:
     """What is held all through the loop, at the least."""
-    names = {cut.value for cut in (*region.sliced, *region.outputs)} | set(region.whole)
+    names = {cut.value for cut in region.sliced} | {*region.results, *region.whole}
     return sum(graph.values[name].nbytes for name in names if graph.values[name].origin is Origin.COMPUTED)
 
 
@@ -324,7 +347,13 @@ def _moved(region: Region, ops: Mapping[int, int], names: Mapping[str, str]) -> 
         whole=tuple(names[name] for name in region.whole),
         outputs=cuts(region.outputs),
         flow={names[name]: position for name, position in region.flow.items()},
+        accumulator=None if region.accumulator is None else _moved_end(region.accumulator, ops, names),
     )
+
+
+def _moved_end(carried: Accumulator, ops: Mapping[int, int], names: Mapping[str, str]) -> Accumulator:
+    softmax = None if carried.softmax is None else ops[carried.softmax]
+    return replace(carried, value=names[carried.value], softmax=softmax)
 
 
 def _renamed(here: Sequence[Op], there: Sequence[Op]) -> dict[str, str]:

@@ -19,11 +19,13 @@ q's projection joins, with the LayerNorm recomputed.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ..axes import Linear, Mark, Patch, Position, Refusal, Step, carry
+from ..axes import Linear, Mark, Patch, Position, Refusal, Rule, Step, carry
 from ..graph.model import Graph, Op, Origin
-from .region import Cut, Region
+from .online import spread_of
+from .recipes import relaxed
+from .region import Accumulator, Cut, Region
 from .rules import Rules
 
 
@@ -54,6 +56,7 @@ class _Growth:
     steps: dict[int, Step] = field(default_factory=dict)
     too_fine: set[int] = field(default_factory=set)  # by how much longer steps would have to be
     shares: bool = False
+    accumulator: Accumulator | None = None
 
 
 def grow_all(
@@ -62,6 +65,7 @@ def grow_all(
     seeds: Iterable[Position],
     borders: Container[int],
     *,
+    operand: int | None = None,
     shares: bool = False,
 ) -> Iterator[Region]:
     """Candidate regions from every seed; where its steps are too fine for an op, from coarser ones as well.
@@ -73,13 +77,14 @@ def grow_all(
         end: likewise.
         seeds: likewise.
         borders: likewise.
+        operand: likewise.
         shares: likewise.
     """
     todo = list(seeds)
     seen = set(todo)
     while todo:
         seed, too_fine = todo.pop(0), set[int]()
-        yield from grow(setting, end, seed, borders, too_fine, shares=shares)
+        yield from grow(setting, end, seed, borders, too_fine, operand=operand, shares=shares)
         coarser = {place for times in too_fine if (place := seed.coarser(times))} - seen
         todo += sorted(coarser, key=lambda place: place.unit)
         seen |= coarser
@@ -92,9 +97,12 @@ def grow(
     borders: Container[int],
     too_fine: set[int] | None = None,
     *,
+    operand: int | None = None,
     shares: bool = False,
 ) -> Iterator[Region]:
     """Candidate regions with the flow `seed` in the first result of the op at step `end`, shortest first.
+
+    Or in an operand that the op reduces along the flow: then chunks give parts of its result.
 
     Args:
         setting: the graph and what is known of it.
@@ -102,12 +110,13 @@ def grow(
         seed: the flow in that op's first result.
         borders: steps at which intervals may start.
         too_fine: takes up by how much longer the seed's steps would have to be where an op refused them.
+        operand: of that op, in which the seed lies; None when it lies in the result.
         shares: cheap ops whose results are also read elsewhere are left to be computed there again, rather
             than put together for them.
     """
     growth = _Growth(setting, end, too_fine=set() if too_fine is None else too_fine, shares=shares)
     last = setting.graph.ops[setting.order[end]]
-    if last.index in setting.excluded or not _join(growth, last, last.outputs[0], seed):
+    if last.index in setting.excluded or not _begin(growth, last, seed, operand):
         return
     fresh = True
     for step in range(end, -1, -1):
@@ -139,13 +148,55 @@ def _decide(growth: _Growth, op: Op) -> bool:
     return False
 
 
+def _begin(growth: _Growth, last: Op, seed: Position, operand: int | None) -> bool:
+    """Take the last op into the region, with the flow in its result or in an operand that it reduces."""
+    if operand is None:
+        return _join(growth, last, last.outputs[0], seed)
+    step = carry(relaxed(last, growth.setting.rules[last.index]), position=seed, operand=operand)
+    if isinstance(step, Refusal) or step.mark is Mark.MAP:
+        return False
+    growth.accumulator = Accumulator(last.outputs[0], operand, seed)
+    _take(growth, last, step)
+    return True
+
+
 def _join(growth: _Growth, op: Op, name: str, position: Position, *, again: bool = False) -> bool:
     """Take an op into the region if its rule carries the flow from the result `name` to all it reads."""
-    rule = growth.setting.rules[op.index]
     step = _step(growth, op, name, position)
+    if step is None:
+        step = None if again else _online(growth, op, position)
     if step is None or step.mark is not Mark.MAP or not _consistent(growth, op, step):
         return False
-    values = growth.setting.graph.values
+    _take(growth, op, step)
+    if again:
+        growth.recomputed.add(op.index)
+    return True
+
+
+def _online(growth: _Growth, op: Op, position: Position) -> Step | None:
+    """The flow across a Softmax that normalises along it, where what follows can be rescaled."""
+    carried, setting = growth.accumulator, growth.setting
+    if carried is None or carried.softmax is not None or op.type != "Softmax":
+        return None
+    if position != Position.whole(setting.graph.shape(op.outputs[0]) or (), position.axis):
+        return None
+    step = carry(relaxed(op, setting.rules[op.index]), position=position, result=0)
+    behind = tuple(reversed(growth.joined))
+    if isinstance(step, Refusal) or not _is_alone(setting.rules[op.index]):
+        return None
+    if spread_of(setting.graph, setting.rules, op, position.axis, behind) is None:
+        return None
+    growth.accumulator = replace(carried, softmax=op.index)
+    return step
+
+
+def _is_alone(rule: Rule) -> bool:
+    """True when one factor is normalised along, not several together."""
+    return sum(factor.mark is Mark.WHOLE for factor in rule.factors) == 1
+
+
+def _take(growth: _Growth, op: Op, step: Step) -> None:
+    rule, values = growth.setting.rules[op.index], growth.setting.graph.values
     for result, place in zip(op.outputs, step.results, strict=True):
         if result and place is not None:
             growth.flow[result] = place
@@ -159,9 +210,6 @@ def _join(growth: _Growth, op: Op, name: str, position: Position, *, again: bool
             growth.early.add(operand)
     growth.joined.append(op.index)
     growth.steps[op.index] = step
-    if again:
-        growth.recomputed.add(op.index)
-    return True
 
 
 def _step(growth: _Growth, op: Op, name: str, position: Position) -> Step | None:
@@ -238,14 +286,15 @@ def _snapshots(growth: _Growth, start: int) -> Iterator[Region]:
         for index in reversed(growth.joined)
         if index not in recomputed
         for name in graph.ops[index].outputs
-        if name and _leaves(graph, name, inside)
+        if name and name in growth.flow and _leaves(graph, name, inside)
     )
-    borders = (*sliced, *outputs)
-    if not outputs or not all(cut.position.sliceable for cut in borders):
+    borders, carried = (*sliced, *outputs), growth.accumulator
+    if bool(outputs) is bool(carried) or not all(cut.position.sliceable for cut in borders):
         return
     if not all(cut.position.fits(graph.values[cut.value].shape or ()) for cut in outputs):
         return  # windows leave out what somebody else reads
-    sunk = _after(graph, reversed(growth.outside), {cut.value for cut in outputs})
+    results = {cut.value for cut in outputs} | ({carried.value} if carried else set())
+    sunk = _after(graph, reversed(growth.outside), results)
     hoisted = [*growth.hoisted, *(index for index in growth.outside if index not in sunk)]
     when = growth.setting.rules.step
     yield Region(
@@ -259,8 +308,9 @@ def _snapshots(growth: _Growth, start: int) -> Iterator[Region]:
         whole=tuple(growth.whole),
         outputs=outputs,
         flow=dict(growth.flow),
-        extent=outputs[0].position.extent,
+        extent=carried.position.extent if carried else outputs[0].position.extent,
         varies=any(map(_varies, growth.steps.values())),
+        accumulator=carried,
     )
 
 
@@ -316,7 +366,13 @@ def _after(graph: Graph, outside: Iterator[int] | Sequence[int], results: set[st
 
 
 def regrow(
-    setting: Setting, start: int, end: int, seed: Position, ops: Container[int], recomputed: Container[int]
+    setting: Setting,
+    start: int,
+    end: int,
+    seed: Position,
+    ops: Container[int],
+    recomputed: Container[int],
+    operand: int | None = None,
 ) -> Region | None:
     """The region of an interval that these ops and no others join; None where growth would not give it.
 
@@ -330,21 +386,22 @@ def regrow(
         seed: the flow in that op's first result.
         ops: indices of those that join.
         recomputed: those of them that also run before the loop.
+        operand: of the last op, in which the seed lies; None when it lies in the result.
     """
     growth = _Growth(setting, end)
-    for step in range(end, start - 1, -1):
+    if not _begin(growth, setting.graph.ops[setting.order[end]], seed, operand):
+        return None
+    for step in range(end - 1, start - 1, -1):
         op = setting.graph.ops[setting.order[step]]
-        if not (_rejoin(growth, op, seed, recomputed) if op.index in ops else _leave(growth, op)):
+        if not (_rejoin(growth, op, recomputed) if op.index in ops else _leave(growth, op)):
             return None
     return next(_snapshots(growth, start), None)
 
 
-def _rejoin(growth: _Growth, op: Op, seed: Position, recomputed: Container[int]) -> bool:
+def _rejoin(growth: _Growth, op: Op, recomputed: Container[int]) -> bool:
     """Take an op into the region again; False where it cannot join, or would have to be recomputed."""
     needed, again = any(name in growth.early for name in op.outputs), op.index in recomputed
     wanted = {name: growth.wanted[name] for name in op.outputs if name in growth.wanted}
-    if not growth.joined:
-        wanted = {op.outputs[0]: {seed}}
     if not wanted or (needed and not again):
         return False
     name, places = next(iter(wanted.items()))

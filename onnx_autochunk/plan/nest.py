@@ -38,7 +38,7 @@ def nested(search: Search, region: Region, options: Sequence[Option]) -> Iterato
         options: how it can be cut.
     """
     setting = search.setting
-    if not has_body(setting.graph, region, setting.rules):
+    if region.accumulator or not has_body(setting.graph, region, setting.rules):
         return
     lengths = {length_for(region.extent, count) for count in COUNTS if count < region.extent}
     for option in options:

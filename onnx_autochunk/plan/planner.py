@@ -107,7 +107,7 @@ class Planner:
     def _region(self, number: int, start: int, choice: Choice) -> PlannedRegion:
         region, option = materialise(choice.candidate, self.setting), choice.option
         before = max(self.timeline.live_bytes[region.start : region.end + 1])
-        name = f"{number:03d}_{_readable(region.outputs[-1].value)}"
+        name = f"{number:03d}_{_readable(region.results[-1])}"
         inside = set(region.ops) - region.recomputed
         alongside = tuple(
             index for index in self.timeline.order[start : region.end + 1] if index not in inside

@@ -16,9 +16,11 @@ from ..axes import Position
 from ..graph.model import Graph, Op, Origin, Value
 from ..memory.lifetime import Timeline, simulate
 from ..options import Form
+from .body import body_of
 from .feeders import Front, in_order
 from .lifetimes import Lifetimes
 from .region import Cut, Region
+from .rules import Rules
 
 LOOP, COPY, HOLD, RELEASE = "autochunk.Loop", "autochunk.Copy", "autochunk.Hold", "autochunk.Release"
 # What ops read that stand for outside ones.
@@ -68,16 +70,20 @@ def footprint(
     *,
     even: bool = True,
     front: Front | None = None,
+    rules: Rules | None = None,
 ) -> Footprint:
     """Simulate one region in one form, with chunks of equal length or with a shorter last one.
 
-    With a front its feeders run as loops.
+    With a front its feeders run as loops. The rules are for regions that accumulate.
     """
     steps = _interval(graph, region, form, around, even, front)
     timeline = simulate(steps, order=range(len(steps.ops)), provider=provider)
     *others, at = [op.index for op in steps.ops if op.type == LOOP]
     outside = [held for step, held in enumerate(timeline.live_bytes) if step not in (*others, at)]
-    halo, per_step = _body(graph, region, form, provider, even)
+    if region.accumulator is None:
+        halo, per_step = _body(graph, region, form, provider, even)
+    else:
+        halo, per_step = _accumulating(graph, region, form, provider, rules or Rules(graph, ()), even)
     fed = {op.outputs[0]: timeline.live_bytes[op.index] for op in steps.ops if op.type == LOOP}
     return Footprint(
         around=max(outside, default=0),
@@ -107,6 +113,32 @@ def _body(graph: Graph, region: Region, form: Form, provider: str, even: bool) -
     )
     per_step = max(0.0, (high - low) / (long - short))
     return max(0, int(low - per_step * short)), per_step
+
+
+def _accumulating(
+    graph: Graph, region: Region, form: Form, provider: str, rules: Rules, even: bool
+) -> tuple[int, float]:
+    """What is carried from chunk to chunk, with all that does not grow with the chunk; and for each step."""
+    short, long = max(1, region.extent // 64), max(2, region.extent // 16)
+    low, high = (_chunk_bytes(graph, region, form, provider, rules, n, even) for n in (short, long))
+    per_step = max(0.0, (high - low) / (long - short))
+    return max(0, int(low - per_step * short)), per_step
+
+
+def _chunk_bytes(
+    graph: Graph, region: Region, form: Form, provider: str, rules: Rules, length: int, even: bool
+) -> int:
+    """Peak of one chunk with the states around it: a Scan has two buffers of each beside the first.
+
+    Source: onnxruntime/core/providers/cpu/controlflow/scan_utils.cc, LoopStateVariable.
+    """
+    body = body_of(graph, region, rules, length)
+    cuts = [cut for cut in region.sliced if form is not Form.SCAN or not is_view(graph, cut, even)]
+    values = body.graph.values
+    slices = sum(values[body.slices[cut]].nbytes for cut in cuts)
+    states = sum(values[state.value].nbytes for state in body.states)
+    peak = simulate(body.graph, order=range(len(body.graph.ops)), provider=provider).peak_bytes
+    return slices + peak + (2 if form is Form.SCAN else 1) * states
 
 
 def _at_length(graph: Graph, region: Region, length: int) -> Graph:
@@ -161,8 +193,8 @@ def _interval(
     values = _over(graph.values)
     values[ELSEWHERE.name] = ELSEWHERE
     held = around.held[region.start]
-    for cut in (*region.outputs, *(cut for feeder, _ in _feeders(front) for cut in feeder.outputs)):
-        values[_pieces(cut.value)] = replace(values[cut.value], name=_pieces(cut.value))
+    for name in (*region.results, *(cut.value for feeder, _ in _feeders(front) for cut in feeder.outputs)):
+        values[_pieces(name)] = replace(values[name], name=_pieces(name))
     before = [graph.ops[index] for index in (region.hoisted if front is None else front.plain)]
     for feeder, feeding in _feeders(front):
         before += _loop(graph, feeder, feeding, even=False)
@@ -188,8 +220,10 @@ def _pieces(name: str) -> str:
 def _loop(graph: Graph, region: Region, form: Form, *, even: bool) -> list[Op]:
     """A region as one op and those that put its results together."""
     reads = dict.fromkeys([cut.value for cut in region.sliced] + list(region.whole))
-    pieces = tuple(_pieces(cut.value) for cut in region.outputs)
+    pieces = tuple(map(_pieces, region.results))
     made = [_assemble(graph, cut, _pieces(cut.value), form, even) for cut in region.outputs]
+    if carried := region.accumulator:
+        made.append(Op(0, "", COPY, (_pieces(carried.value),), (carried.value,)))
     return [Op(0, "", LOOP, (ELSEWHERE.name, *reads), pieces), *made]
 
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from ..axes import Position
 from ..errors import UsageError
-from ..graph.model import Graph
+from ..graph.model import Graph, Op
 from ..options import Form
 from .body import body_of, has_body
 from .candidates import Candidate, Loop, Nest, Option
@@ -23,6 +23,7 @@ from .hosts import sweep_hosts
 from .identity import Identity, difference, identity
 from .plan import Frames, Plan, PlannedRegion
 from .planner import Planner
+from .recipes import ends
 from .region import Region
 from .rules import Rules
 from .select import Choice, Selection
@@ -74,12 +75,14 @@ def _interval_record(graph: Graph, order: Sequence[int], planned: PlannedRegion)
 
 def _loop_record(graph: Graph, planned: PlannedRegion) -> Record:
     region = planned.region
-    value = graph.ops[region.ops[-1]].outputs[0]
+    last, carried = graph.ops[region.ops[-1]], region.accumulator
+    value = last.outputs[0] if carried is None else last.inputs[carried.operand]
+    position = region.flow[value] if carried is None else carried.position
     return {
         "name": planned.name,
         "form": planned.form.value,
         "length": planned.chunking.length,
-        "cut": {"value": value, **asdict(region.flow[value])},
+        "cut": {"value": value, **asdict(position)},
         "ops": [graph.ops[index].name for index in region.ops],
         "recomputed": [graph.ops[index].name for index in sorted(region.recomputed)],
     }
@@ -199,18 +202,27 @@ class _Reader:
         end = max(step[index] for index in ops)
         last = self.setting.graph.ops[self.setting.order[end]]
         seed = Position(**{name: cut.number(name) for name in ("axis", "outer", "extent", "unit")})
-        if cut.text("value") != last.outputs[0]:
-            raise cut.fail("value", f"is not what the last op gives, which is {last.outputs[0]!r}")
-        region = regrow(self.setting, start, end, seed, set(ops), set(recomputed))
+        operand = self._operand(cut, last, seed)
+        region = regrow(self.setting, start, end, seed, set(ops), set(recomputed), operand)
         if region is None or len(region.ops) != len(set(ops)):
             raise fields.fail("ops", f"cannot be cut along axis {seed.axis} of {last.outputs[0]!r} together")
         return region
+
+    def _operand(self, cut: Fields, last: Op, seed: Position) -> int | None:
+        """Which operand of the last op is cut, if that op reduces it; None where its result is cut."""
+        value = cut.text("value")
+        if value == last.outputs[0]:
+            return None
+        for operand, place in ends(self.setting.graph, last, self.setting.rules[last.index]):
+            if last.inputs[operand] == value and place == seed:
+                return operand
+        raise cut.fail("value", f"is not what the last op gives, which is {last.outputs[0]!r}")
 
     def _writing(self, fields: Fields, region: Region) -> tuple[Form, Chunking]:
         """Form and length, both possible for the region."""
         form = Form(fields.choice("form", tuple(form.value for form in self.forms)))
         impossible = (form is Form.SCAN and region.varies) or (
-            form is Form.SWEEP and sweep_hosts(self.setting.graph, region) is None
+            form is Form.SWEEP and (region.accumulator or sweep_hosts(self.setting.graph, region) is None)
         )
         if impossible:
             raise fields.fail("form", f"is {form.value}, which this region cannot be written as")

@@ -12,6 +12,7 @@ from ..axes import Position, Refusal, Step, carry
 from ..cost.model import CostModel
 from ..graph.model import Graph
 from ..options import Form
+from .body import body_of
 from .chunking import Chunking, ladder
 from .price import in_front, is_view
 from .region import Cut, Region
@@ -44,9 +45,7 @@ class Seconds:
 
     def of(self, region: Region, form: Form, ladder: tuple[Chunking, ...]) -> list[tuple[float, float]]:
         """For each chunking: extra seconds of a run and to load, against leaving the region unchunked."""
-        bodies = [
-            sum(column) for column in zip(*(self._column(region, i, ladder) for i in region.ops), strict=True)
-        ]
+        bodies = self._bodies(region, ladder)
         before = sum(self.whole(index) for index in region.ops if index not in region.recomputed)
         fixed = self._border(region) - before
         iteration = self.model.iteration_seconds(form.value, len(region.ops))
@@ -62,6 +61,22 @@ class Seconds:
         """Extra memory once loaded, against leaving the region unchunked."""
         return self.model.resident_bytes(form.value, _nodes(region), _written(form, chunking))
 
+    def _bodies(self, region: Region, ladder: tuple[Chunking, ...]) -> list[float]:
+        """The ops' time over all chunks, for each chunking."""
+        if region.accumulator is None:
+            columns = (self._column(region, index, ladder) for index in region.ops)
+            return [sum(column) for column in zip(*columns, strict=True)]
+        return [
+            chunking.count * self._chunk(region, chunking.length)
+            + (self._chunk(region, chunking.tail) if chunking.tail else 0.0)
+            for chunking in ladder
+        ]
+
+    def _chunk(self, region: Region, length: int) -> float:
+        """One chunk of a region that accumulates."""
+        body = body_of(self._graph, region, self._rules, length).graph
+        return sum(self.model.op_seconds(op, body, body.shape) for op in body.ops)
+
     def _column(self, region: Region, index: int, ladder: tuple[Chunking, ...]) -> tuple[float, ...]:
         """One op's time over all chunks, for each chunking."""
         place = region.flow[next(name for name in self._graph.ops[index].outputs if name)]
@@ -76,7 +91,8 @@ class Seconds:
 
     def _border(self, region: Region) -> float:
         """What enters and leaves the loop comes from memory, however well a chunk fits the cache."""
-        touched = sum(self._graph.values[cut.value].nbytes for cut in (*region.sliced, *region.outputs))
+        names = (*(cut.value for cut in region.sliced), *region.results)
+        touched = sum(self._graph.values[name].nbytes for name in names)
         return REGION_SECONDS + touched * self.model.constants.excess_s(touched)
 
     def _op(self, index: int, place: Position, length: int) -> float:
@@ -119,7 +135,7 @@ class Seconds:
 
 def _nodes(region: Region) -> int:
     """Nodes of one chunk that is written out: its ops, its slices, and what puts its results in place."""
-    return len(region.ops) + len(region.sliced) + len(region.outputs)
+    return len(region.ops) + len(region.sliced) + len(region.results)
 
 
 def _written(form: Form, chunking: Chunking) -> int:

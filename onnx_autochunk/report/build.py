@@ -8,6 +8,7 @@ from ..graph.model import Graph, Op
 from ..memory.lifetime import Timeline
 from ..plan.front import Point
 from ..plan.plan import Plan, PlannedRegion
+from ..plan.region import Region as PlanRegion
 from ..plan.rules import Rules
 from ..verify.compare import Comparison
 from ..verify.measure import PeakMeasurement
@@ -29,20 +30,28 @@ def describe_regions(graph: Graph, plan: Plan) -> tuple[Region, ...]:
 
 def describe_region(graph: Graph, planned: PlannedRegion) -> Region:
     """One region for the reader."""
-    region, first = planned.region, planned.region.outputs[0]
+    region = planned.region
     return Region(
         name=planned.name,
         form=planned.form.value,
-        axis=f"{first.position.axis} of {first.value}",
+        axis=_axis(graph, region),
         length=planned.chunking.length,
         count=planned.chunking.total,
         nodes=len(region.ops),
         inputs=(*dict.fromkeys(cut.value for cut in region.sliced), *region.whole),
-        outputs=tuple(cut.value for cut in region.outputs),
+        outputs=region.results,
         peak_before_bytes=planned.peak_before_bytes,
         peak_after_bytes=planned.peak_after_bytes,
         hoisted=tuple(graph.ops[index].name for index in region.hoisted),
     )
+
+
+def _axis(graph: Graph, region: PlanRegion) -> str:
+    """Which axis is cut, of the first output, or of what is summed up."""
+    if (carried := region.accumulator) is None:
+        return f"{region.outputs[0].position.axis} of {region.outputs[0].value}"
+    last = graph.ops[region.ops[-1]]
+    return f"{carried.position.axis} of {last.inputs[carried.operand]}, accumulated"
 
 
 def describe_cost(predicted: int, peak: PeakMeasurement | None, latency_s: float | None) -> Cost:
