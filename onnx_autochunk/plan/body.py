@@ -75,7 +75,8 @@ def body_of(graph: Graph, region: Region, rules: Rules, length: int) -> Body:
 
 def _given(graph: Graph, region: Region, slices: Mapping[Cut, str], length: int) -> dict[str, Value]:
     """What the chunk reads."""
-    values = {name: value for name, value in graph.values.items() if value.origin is Origin.CONSTANT}
+    read = dict.fromkeys(name for index in region.ops for name in graph.ops[index].reads)
+    values = {name: graph.values[name] for name in read if graph.values[name].origin is Origin.CONSTANT}
     for name in region.whole:
         values[name] = replace(graph.values[name], origin=Origin.INPUT)
     for cut, name in slices.items():

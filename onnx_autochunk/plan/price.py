@@ -130,15 +130,24 @@ def _chunk_bytes(
 ) -> int:
     """Peak of one chunk with the states around it: a Scan has two buffers of each beside the first.
 
+    Where chunks are written out, each keeps its buffers for the next.
+
     Source: onnxruntime/core/providers/cpu/controlflow/scan_utils.cc, LoopStateVariable.
     """
     body = body_of(graph, region, rules, length)
-    cuts = [cut for cut in region.sliced if form is not Form.SCAN or not is_view(graph, cut, even)]
-    values = body.graph.values
-    slices = sum(values[body.slices[cut]].nbytes for cut in cuts)
+    values = _over(body.graph.values)
+    values[ELSEWHERE.name] = ELSEWHERE
     states = sum(values[state.value].nbytes for state in body.states)
-    peak = simulate(body.graph, order=range(len(body.graph.ops)), provider=provider).peak_bytes
-    return slices + peak + (2 if form is Form.SCAN else 1) * states
+    cuts = [cut for cut in region.sliced if form is not Form.SCAN or not is_view(graph, cut, even)]
+    names = [body.slices[cut] for cut in cuts]
+    for name in names:
+        values[name] = replace(values[name], origin=Origin.COMPUTED)
+    ops = _numbered([*(Op(0, "", COPY, (ELSEWHERE.name,), (name,)) for name in names), *body.graph.ops])
+    chunk = Graph(ops, _own(values, ops), (), body.graph.outputs)
+    timeline = simulate(chunk, provider=provider)
+    if form is Form.SCAN:
+        return timeline.peak_bytes + 2 * states
+    return sum(buffer.nbytes for buffer in timeline.buffers) + states
 
 
 def _at_length(graph: Graph, region: Region, length: int) -> Graph:
