@@ -20,6 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 from onnx_autochunk.cost.model import CostModel
+from onnx_autochunk.plan.region import Region
 from tests.plan.drawn import draw
 from tests.plan.gaps import SAME, Answer, Cause, Mode, Outcome, Question
 
@@ -81,13 +82,19 @@ def record(outcome: Outcome) -> dict[str, object]:
             {
                 "ops": loop.region.ops,
                 "recomputed": sorted(loop.region.recomputed),
-                "axis": loop.region.outputs[0].position.axis,
+                "axis": _axis(loop.region),
                 "form": loop.form.value,
                 "length": loop.chunking.length,
             }
             for loop in loops
         ],
     }
+
+
+def _axis(region: Region) -> int:
+    """Which axis is cut, of the first output or of what is summed up."""
+    carried = region.accumulator
+    return region.outputs[0].position.axis if carried is None else carried.position.axis
 
 
 @click.command()

@@ -21,12 +21,12 @@ from ..plan.combine import Combining, State
 from ..plan.lines import ONNX_TYPES, version_of
 from ..plan.plan import PlannedRegion
 from ..plan.price import is_view
-from ..plan.recipes import CARRIED
 from .body import Weaving
 from .scan import Loop
 from .scope import Scope, shape_of
 
 SMALL_BYTES = 1 << 16  # starts up to this size are constants
+COMPARED = frozenset({"float16", "float32", "float64", "int32", "int64"})
 SPLIT_BY_OPERAND = 13  # the opset that made the sizes of a Split an operand
 
 Values = dict[str, ir.Value]
@@ -200,13 +200,11 @@ def _start(weaving: Weaving, scope: Scope, planned: PlannedRegion, body: Body, s
 
 
 def _number(graph: Graph, planned: PlannedRegion) -> str | None:
-    """A value with numbers in it that are not known before the model runs."""
+    """A value with numbers in it that are not known before the model runs, and that can be compared."""
     region = planned.region
-    names = (*(cut.value for cut in region.sliced), *region.whole)
-    known = (graph.values[name] for name in names)
-    return next(
-        (v.name for v in known if v.origin is not Origin.CONSTANT and v.dtype in CARRIED and v.shape), None
-    )
+    known = (graph.values[name] for name in (*(cut.value for cut in region.sliced), *region.whole))
+    found = (v.name for v in known if v.origin is not Origin.CONSTANT and v.dtype in COMPARED and v.shape)
+    return next(found, None)
 
 
 def _made_at_run_time(

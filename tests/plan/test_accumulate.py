@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -20,9 +21,11 @@ from onnx_autochunk.plan.plan import Plan
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.plan.recipes import ends
 from onnx_autochunk.plan.saved import restore, to_record
+from onnx_autochunk.report.build import describe_regions
 from tests.emit.accumulating import ACCUMULATING
 from tests.emit.regions import outputs_of
 from tests.plan.graphs import loaded, planned, results, setting
+from tests.plan.test_price import nested
 
 FORMS = (Form.SCAN, Form.UNROLL)
 # Least and most of the price that the model may hold: chunks written out share the model's own memory.
@@ -145,3 +148,28 @@ def test_a_chunk_hands_on_what_it_found_in_the_same_shape_and_type() -> None:
     for state in body.states:
         found, left = values[state.value], values[state.leaves]
         assert (found.shape, found.dtype) == (left.shape, left.dtype)
+
+
+def test_the_report_says_along_which_axis_what_is_accumulated() -> None:
+    planner = _planner(_loaded(MODELS["keys"]))
+    (region,) = describe_regions(planner.graph, _plan(planner))
+    assert (region.axis, region.outputs, region.nodes) == ("3 of p, accumulated", ("y",), 3)
+
+
+def test_blocks_of_queries_with_the_keys_in_chunks_inside() -> None:
+    signature = "(float[1,64,8] q, float[1,8,509] k, float[1,509,8] v) => (float[1,64,8] z)"
+    source = loaded(
+        f"{signature} {{ t = Neg(q)  s = MatMul(t, k)  p = Softmax(s)  y = MatMul(p, v)  z = Neg(y) }}"
+    )
+    planner = _planner(source)
+    expected = outputs_of(source.model)["z"]
+    tried = 0
+    for candidate in planner.candidates:
+        for option in candidate.options:
+            if option.nest and any(loop.region.accumulator for loop in option.nest.loops):
+                inside = nested(source, candidate.region, option.chunking, option.nest)
+                region = replace(planned(candidate.region, option.form, option.chunking), nested=inside)
+                found = outputs_of(weave(source, Plan((region,), 0, 1.0, 0.0)))["z"]
+                np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+                tried += 1
+    assert tried
