@@ -1,7 +1,11 @@
-"""A bench that measures what a script says: the pipeline runs, and no model does."""
+"""A bench that measures what a script says: the pipeline runs, and no model does.
+
+Scripts answer plans, so the plans are made with prices of their own, whatever the last calibration says.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,12 +15,16 @@ import onnx_ir as ir
 import pytest
 
 from onnx_autochunk import pipeline
+from onnx_autochunk.cost.constants import to_constants
+from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.errors import VerificationError
 from onnx_autochunk.graph.load import derive
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Options
 from onnx_autochunk.verify.compare import Comparison
 from onnx_autochunk.verify.measure import PeakMeasurement, TimeMeasurement
+
+PRICES = CostModel(to_constants(json.loads(Path(__file__).with_name("prices.json").read_text("utf-8"))))
 
 Measure = Callable[[int, int], float]  # (number of the attempt, predicted peak) -> what is measured
 
@@ -85,7 +93,8 @@ def never(*_: object) -> float:
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """The bench of every run from now on."""
+    """The bench and the prices of every run from now on."""
     found = Bench()
+    monkeypatch.setattr(CostModel, "load", lambda *_: PRICES)
     monkeypatch.setattr(pipeline, "open_bench", found.open)
     return found

@@ -13,7 +13,6 @@ import pytest
 
 from onnx_autochunk import attempts, pipeline
 from onnx_autochunk import trial as trial_module
-from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import METADATA
 from onnx_autochunk.errors import BudgetError, UsageError, VerificationError
 from onnx_autochunk.goal import SAFETY, SLACK, WORTHWHILE, Goal
@@ -29,7 +28,7 @@ from onnx_autochunk.trial import Trial, Trials
 from onnx_autochunk.verify.compare import Comparison
 from onnx_autochunk.verify.measure import PeakMeasurement, TimeMeasurement
 from tests.plan.graphs import transformer
-from tests.scripted import Bench, install, never, predicted
+from tests.scripted import PRICES, Bench, install, never, predicted
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def trials(planner: Planner, loaded: Loaded) -> Trials:
 
 def _planner(loaded: Loaded, options: Options) -> Planner:
     forms = (Form.SCAN, Form.SWEEP, Form.UNROLL)
-    return make_planner(loaded.graph, options, CostModel.load("cpu"), forms)
+    return make_planner(loaded.graph, options, PRICES, forms)
 
 
 HALF = Options(budget=Budget(share=0.5))

@@ -20,7 +20,7 @@ from onnx_autochunk.cost.points import OPSET, Point
 
 Shapes = Mapping[str, tuple[int, ...]]
 Weights = Mapping[str, NDArray[Any]]
-EVICTED_BYTES = 48 << 20
+EVICTED_BYTES = 4 << 20  # more than the second-level cache holds
 FEW_ROWS = 512  # beyond them reading the right operand does not show
 LAYERS = "abcd"  # weights of the body that is loaded many times
 HEADS = 4
@@ -47,7 +47,7 @@ def point_model(point: Point) -> onnx.ModelProto:
 
 
 def repeats(point: Point) -> int:
-    """So many calls that right operands beyond the second-level cache do not stay in the next one either."""
+    """So many calls in turn that the right operands of the next are not in the second-level cache."""
     found = FINDERS[point.type](point.call()) if point.type in FINDERS else None
     if found is None or not found.is_far or found.m > FEW_ROWS:
         return 1

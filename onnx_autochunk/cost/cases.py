@@ -87,7 +87,7 @@ def _convolutions() -> Iterable[Point]:
 
 
 def _arithmetic() -> Iterable[Point]:
-    for power in range(15, 26):
+    for power in range(15, 28):  # to three times the largest third-level caches
         yield Point("Add", ((1 << power,),) * 2, (1 << power,))
     for rows, columns in ((8192, 128), (2048, 128), (16384, 32)):
         yield Point("Add", ((rows, columns), (columns,)), (rows, columns), (1,))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
-from statistics import median
+from statistics import fmean, median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +107,7 @@ def _elements(points: Iterable[Point], constants: Constants) -> dict[str, float]
     rates: dict[str, list[float]] = {}
     for point in points:
         rates.setdefault(_unit(point), []).append(_rest(point, constants) / point.call().elements())
-    return {type_: median(found) for type_, found in rates.items()}
+    return {type_: fmean(found) for type_, found in rates.items()}
 
 
 def _unit(point: Point) -> str:
@@ -147,10 +147,13 @@ def _row(found: Product, call: Call, constants: Constants) -> tuple[float, ...]:
 
 
 def non_negative(rows: Rows, seconds: Rows) -> Rows:
-    """Coefficients >= 0 of least relative error: solve, drop what came out most negative, solve again."""
+    """Coefficients >= 0 of least relative error: solve, drop what came out most negative, solve again.
+
+    What no point has is not known, and priced at nothing.
+    """
     weighed = rows / seconds[:, None]
-    scale = np.maximum(weighed.max(axis=0), 1e-300)
-    kept = list(range(rows.shape[1]))
+    scale = weighed.max(axis=0)
+    kept = [column for column in range(rows.shape[1]) if scale[column] > 0]
     coefficients = np.zeros(rows.shape[1])
     while kept:
         solved, *_ = np.linalg.lstsq(weighed[:, kept] / scale[kept], np.ones(len(seconds)), rcond=None)

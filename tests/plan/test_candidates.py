@@ -16,6 +16,7 @@ from onnx_autochunk.graph.model import Graph
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.candidates import Candidate, Search, candidates, materialise
+from onnx_autochunk.plan.nest import nested
 from onnx_autochunk.plan.plan import Burden, Plan
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.plan.region import Region
@@ -138,14 +139,19 @@ def key(region: Region) -> Found:
 
 
 def written(candidate: Candidate, planner: Planner) -> list[tuple[object, ...]]:
-    """Every way to write a candidate, with its feeders where they stand."""
+    """Every way to write a candidate, with its feeders where they stand and how its body is cut."""
     return [
         (
-            replace(option, feeds=()),
+            replace(option, feeds=(), nest=None),
+            option.nest and (option.nest.body_bytes, [(n.form, n.chunking) for n in option.nest.loops]),
             [(key(materialise(candidate, planner.setting, f.region)), f.chunking) for f in option.feeds],
         )
         for option in candidate.options
     ]
+
+
+def _all_different(_: Graph, order: Sequence[int], *__: object) -> list[int]:
+    return list(range(len(order)))
 
 
 def alone(planner: Planner) -> list[Candidate]:
@@ -157,6 +163,7 @@ def alone(planner: Planner) -> list[Candidate]:
         planner.seconds,
         planner.lifetimes.valleys(),
         FORMS,
+        nested=nested,
     )
     return list(candidates(search))
 
@@ -167,8 +174,7 @@ def test_moved_candidates_are_those_found_on_the_spot(
 ) -> None:
     planner = planner_of(source)
     moved = {key(materialise(c, planner.setting)): written(c, planner) for c in planner.candidates}
-    order = planner.setting.order
-    monkeypatch.setattr("onnx_autochunk.plan.candidates.signatures", lambda *_: list(range(len(order))))
+    monkeypatch.setattr("onnx_autochunk.plan.candidates.signatures", _all_different)
     searched = {key(c.region): written(c, planner) for c in alone(planner)}
     assert moved == searched
     assert len(searched) >= 4
