@@ -148,8 +148,10 @@ class Combining:
         if made is not None:
             powers = f"{self.graph.ops[made].outputs[0]}/total/next"
             lines.values[powers] = values[powers]
-            powers = _laid(lines, lines.cast(powers, kind, f"{powers}/wide"), self._spread())
+            spread = self._spread()
+            powers = _laid(lines, lines.cast(powers, kind, f"{powers}/wide"), spread)
             total = lines.add("Div", (total, powers), f"{result}/divided", total)
+            total = _guarded(lines, total, powers, f"{result}/guarded") if spread.guarded else total
         if recipe.ending == "Mean":
             count = lines.constant(np.array(self._count(), kind), f"{result}/count")
             total = lines.add("Div", (total, count), f"{result}/mean", total)
@@ -180,6 +182,15 @@ class Combining:
         """Elements that go into one of the result."""
         whole, kept = (self.graph.shape(name) or () for name in (self.last.inputs[0], self.last.outputs[0]))
         return prod(whole) // max(1, prod(kept))
+
+
+def _guarded(lines: Lines, total: str, powers: str, name: str) -> str:
+    """0 where there are no powers, or where they are not numbers."""
+    zero = lines.constant(np.array(0, lines.values[total].dtype), f"{name}/zero")
+    some = f"{name}/some"
+    lines.add("Greater", (powers, zero), some, powers)
+    lines.values[some] = replace(lines.values[some], dtype="bool")
+    return lines.add("Where", (some, total, zero), name, total)
 
 
 def _whole_number(start: float, dtype: str) -> int:

@@ -94,5 +94,6 @@ def version_of(graph: Graph) -> int:
 
 # Source: onnx/onnx.proto, TensorProto.DataType.
 ONNX_TYPES: Mapping[str, int] = {
-    "float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "float16": 10, "float64": 11, "bfloat16": 16,
+    "float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float16": 10, "float64": 11,
+    "bfloat16": 16,
 }  # fmt: skip

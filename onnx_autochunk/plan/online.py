@@ -9,7 +9,7 @@ of the result that is added up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..axes import Mark, Position, Refusal, carry
@@ -22,10 +22,15 @@ Path = tuple[tuple[int, int], ...]  # (op, operand that comes from the Softmax),
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How numbers of each row of a Softmax are laid along the axes of a result: turned, then reshaped."""
+    """How numbers of each row of a Softmax are laid along the axes of a result: turned, then reshaped.
+
+    Attributes:
+        guarded: rows that are not numbers are made 0 behind the Softmax.
+    """
 
     order: tuple[int, ...]
     shape: tuple[int, ...]
+    guarded: bool = False
 
 
 def spread_of(graph: Graph, rules: Rules, softmax: Op, axis: int, ops: Sequence[int]) -> Spread | None:
@@ -52,26 +57,40 @@ def spread_of(graph: Graph, rules: Rules, softmax: Op, axis: int, ops: Sequence[
         return None
     found.sort(key=lambda pair: (pair[0].axis, pair[0].outer))
     order = [at for _, at in found]
-    return Spread((*order, *(at for at in range(len(shape)) if at not in order)), tuple(sizes))
+    guarded = any(graph.ops[index].type == "Where" for index, _ in path)
+    return Spread((*order, *(at for at in range(len(shape)) if at not in order)), tuple(sizes), guarded)
 
 
 def _path(graph: Graph, softmax: Op, ops: Sequence[int]) -> Path | None:
     """The ops from the Softmax to the last one, if all are linear and nobody else sees what they make."""
-    values, path = {softmax.outputs[0]}, []
+    values, asked, path = {softmax.outputs[0]}, dict[str, str](), []
     for index in ops:
         op, last = graph.ops[index], index == ops[-1]
         if not values.intersection(op.reads):
             continue
-        at = operand_from(op, values, last=last)
+        if op.type == "IsNaN":
+            asked[op.outputs[0]] = op.inputs[0]
+            continue
+        at = 2 if _guards(graph, op, asked) else operand_from(op, values, last=last)
         if at is None or not graph.values[op.outputs[0]].dtype.startswith(("float", "bfloat")):
             return None
         path.append((index, at))
         if not last:
             values.update(op.outputs)
-    seen = {op.index for name in values for op in graph.consumers.get(name, ())}
-    if not path or path[-1][0] != ops[-1] or seen - set(ops) or values & graph.results:
+    seen = {op.index for name in (*values, *asked) for op in graph.consumers.get(name, ())}
+    asks = {graph.producer[name].index for name in asked}
+    known = {index for index, _ in path} | asks
+    if not path or path[-1][0] != ops[-1] or seen - known or graph.results & {*values, *asked}:
         return None
     return tuple(path)
+
+
+def _guards(graph: Graph, op: Op, asked: Mapping[str, str]) -> bool:
+    """True for `Where(IsNaN(x), 0, x)`, with which exporters answer rows that are masked all through."""
+    if op.type != "Where" or asked.get(op.inputs[0]) != op.inputs[2]:
+        return False
+    zero = graph.values[op.inputs[1]].data
+    return zero is not None and not zero.any()
 
 
 def _carried(rules: Rules, path: Path, position: Position) -> Position | None:

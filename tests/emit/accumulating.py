@@ -116,6 +116,11 @@ ACCUMULATING: Mapping[str, Sample] = {
         "y = MatMul(p, v)",
         "hide s m n p y",
     ),
+    "keys, with 0 for queries that see none of them": _soft(
+        f"{MASK}  none = Less(rows, zero)  n = Where(none, ninf, m)  p = Softmax(n)",
+        "i = IsNaN(p)  g = Where(i, zero, p)  y = MatMul(g, v)",
+        "hide s m n p i g y",
+    ),
     "keys in halves": _soft(
         "s = MatMul(t, kt)  h = Cast<to=10>(s)  p = Softmax(h)",
         "hv = Cast<to=10>(v)  hy = MatMul(p, hv)  y = Cast<to=1>(hy)",

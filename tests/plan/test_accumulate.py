@@ -106,6 +106,8 @@ def test_a_plan_survives_as_text(text: str) -> None:
 # What follows the scores, and the ops that join a region cut along the keys.
 BEHIND = {
     "y = MatMul(p, v)": "s p y",
+    "i = IsNaN(p)  h = Where(i, one, p)  y = MatMul(h, v)": "i h y",
+    "i = IsNaN(p)  n = Cast<to=1>(i)  g = Add(p, n)  y = MatMul(g, v)": "i n g y",
     "h = Relu(p)  y = MatMul(h, v)": "h y",  # not linear
     "h = Mul(p, p)  y = MatMul(h, v)": "h y",
     "h = Add(p, one)  y = MatMul(h, v)": "h y",
