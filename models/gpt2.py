@@ -1,7 +1,7 @@
 """GPT-2 prefill: token ids `(batch, tokens)` -> hidden states `(batch, tokens, width)`, mask in the graph.
 
-Source: transformers `GPT2Model` with eager attention; Radford et al., "Language Models are Unsupervised
-Multitask Learners" (2019).
+Source: transformers `GPT2Model` with eager or fused attention; Radford et al., "Language Models are
+Unsupervised Multitask Learners" (2019).
 """
 
 from __future__ import annotations
@@ -46,11 +46,16 @@ def build(
     heads: int = 12,
     vocab: int = 50257,
     dynamic: bool = False,
+    fused: bool = False,
 ) -> Example:
-    """GPT-2 with `layers` blocks of `width` channels; `dynamic` frees the axes `batch` and `tokens`."""
+    """GPT-2 with `layers` blocks of `width` channels; `dynamic` frees the axes `batch` and `tokens`.
+
+    `fused` makes attention one operator, Attention, from opset 23 on.
+    """
     config = GPT2Config(
         n_layer=layers, n_embd=width, n_head=heads, vocab_size=vocab, n_positions=max(tokens, LONGEST),
-        bos_token_id=vocab - 1, eos_token_id=vocab - 1, attn_implementation="eager", use_cache=False,
+        bos_token_id=vocab - 1, eos_token_id=vocab - 1, use_cache=False,
+        attn_implementation="sdpa" if fused else "eager",
     )  # fmt: skip
     # An example batch of 1 would be taken for a constant.
     input_ids = torch.randint(vocab, (2 if dynamic else 1, tokens))

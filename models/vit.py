@@ -1,7 +1,7 @@
 """Vision transformer: an image `(1, 3, side, side)` -> one hidden state per patch `(1, 1 + patches, width)`.
 
-Source: transformers `ViTModel` with eager attention, no pooler; Dosovitskiy et al., "An Image is Worth 16x16
-Words", arXiv 2010.11929 (ViT-Base/16).
+Source: transformers `ViTModel` with eager or fused attention, no pooler; Dosovitskiy et al., "An Image is
+Worth 16x16 Words", arXiv 2010.11929 (ViT-Base/16).
 """
 
 from __future__ import annotations
@@ -26,10 +26,15 @@ class Vit(torch.nn.Module):
         return hidden
 
 
-def build(*, layers: int = 4, image: int = 1024, width: int = 768, heads: int = 12) -> Example:
-    """ViT with `layers` blocks of `width` channels on an image of `image` x `image` pixels."""
+def build(
+    *, layers: int = 4, image: int = 1024, width: int = 768, heads: int = 12, fused: bool = False
+) -> Example:
+    """ViT with `layers` blocks of `width` channels on an image of `image` x `image` pixels.
+
+    `fused` makes attention one operator, Attention, from opset 23 on.
+    """
     config = ViTConfig(
         num_hidden_layers=layers, hidden_size=width, num_attention_heads=heads, intermediate_size=4 * width,
-        image_size=image, patch_size=PATCH, attn_implementation="eager",
+        image_size=image, patch_size=PATCH, attn_implementation="sdpa" if fused else "eager",
     )  # fmt: skip
     return Example(Vit(config), {"pixel_values": torch.randn(1, 3, image, image)}, ("last_hidden_state",))

@@ -68,6 +68,7 @@ RUNS = [
     *[("vit", form, 40) for form in ("auto", "scan", "sweep", "unroll")],
     *[("evoformer", form, 40) for form in ("auto", "unroll")],
     *[("unet", form, 40) for form in ("auto", "sweep")],
+    *[(f"{name}-fused", "auto", 20) for name in ("gpt2", "vit")],  # one operator holds all scores
     ("neighbours", "auto", 2),  # all distances are many times what goes in and comes out
 ]
 

@@ -42,6 +42,11 @@ class Call:
         """Bytes of an operand; 0 when it is absent or unknown."""
         return self._bytes(self._operand_name(index))
 
+    def operand_dtype(self, index: int) -> str:
+        """Element type of an operand; empty when it is absent or unknown."""
+        value = self.graph.values.get(self._operand_name(index))
+        return "" if value is None else value.dtype
+
     def result_bytes(self) -> int:
         """Bytes of the first result."""
         return self._bytes(self.op.outputs[0])
@@ -141,14 +146,26 @@ def _einsum(call: Call) -> int:
 
 
 def _attention(call: Call) -> int:
-    """The standard's Attention is not linear on CPU: all scores, and a mask of them when it is causal."""
+    """The standard's Attention is not linear on CPU: all scores, and a mask until the result is written.
+
+    Source: onnxruntime/core/providers/cpu/llm/attention.cc, ComputeAttentionProbs.
+    """
     query, key = call.operand(0), call.operand(1)
     if query is None or key is None:
         return 0
     heads = query[1] if len(query) == 4 else call.integer("q_num_heads", 1)
     scores = query[-2] * (key[-2] + _past(call, 4))
-    masks = 1 if call.integer("is_causal", 0) else 0
-    return call.item_bytes() * (query[0] * heads + masks) * scores
+    mask = call.item_bytes() * _own_mask(call, scores)
+    late = mask if call.used else max(0, mask - call.result_bytes())
+    return call.item_bytes() * query[0] * heads * scores + late
+
+
+def _own_mask(call: Call, scores: int) -> int:
+    """Elements of a mask that the kernel writes: causal, or of numbers where booleans were given."""
+    given, causal = call.operand(3), call.integer("is_causal", 0)
+    if given is None:
+        return scores if causal else 0
+    return prod(given) if causal or call.operand_dtype(3) == "bool" else 0
 
 
 def _past(call: Call, index: int) -> int:

@@ -82,6 +82,22 @@ CASES = {
         'y = Einsum<equation="...id,...jd->...ij">(x, z)',
     ),
     "attention": (f"({HEADS} q, {HEADS} k, {HEADS} v) => ({HEADS} y)", "y = Attention(q, k, v)"),
+    "attention_causal": (
+        f"({HEADS} q, {HEADS} k, {HEADS} v) => ({HEADS} y)",
+        "y = Attention<is_causal=1>(q, k, v)",
+    ),
+    "attention_masked": (
+        f"({HEADS} q, {HEADS} k, {HEADS} v, bool[1024,1024] m) => ({HEADS} y)",
+        "y = Attention(q, k, v, m)",
+    ),
+    "attention_masked_by_head": (
+        f"({HEADS} q, {HEADS} k, {HEADS} v, bool[1,8,1024,1024] m) => ({HEADS} y)",
+        "y = Attention(q, k, v, m)",
+    ),
+    "attention_biased": (
+        f"({HEADS} q, {HEADS} k, {HEADS} v, float[1,1,1024,1024] m) => ({HEADS} y)",
+        "y = Attention(q, k, v, m)",
+    ),
     "attention_of_tokens": (
         f"({TOKENS} q, {TOKENS} k, {TOKENS} v) => ({TOKENS} y)",
         "y = Attention<q_num_heads=8, kv_num_heads=8>(q, k, v)",

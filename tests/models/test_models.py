@@ -114,6 +114,16 @@ def test_half_precision_file_computes_nearly_the_same(tmp_path: Path) -> None:
     np.testing.assert_allclose(actual, expected.numpy(), rtol=0, atol=0.02)
 
 
+@pytest.mark.parametrize(("model", "sizes"), [("gpt2", GPT2), ("vit", VIT)])
+def test_fused_attention_is_one_operator(model: str, sizes: dict[str, int], tmp_path: Path) -> None:
+    example = example_of(model, sizes | {"fused": True})
+    path = tmp_path / "fused.onnx"
+    exporting.export(example, path, opset=23)
+    kinds = [node.op_type for node in onnx.load(path).graph.node]
+    assert kinds.count("Attention") == sizes["layers"] and "Softmax" not in kinds
+    check(path, example)
+
+
 def test_weights_and_inputs_depend_on_the_seed_alone() -> None:
     one, same, other = (example_of("vit", VIT, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(one.run()[0], same.run()[0])
