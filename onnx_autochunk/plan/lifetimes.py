@@ -26,9 +26,12 @@ class Lifetimes:
     crossing_bytes: tuple[int, ...]
 
     def valleys(self) -> frozenset[int]:
-        """Steps in front of which no more is held than on either side, flat stretches seen as one."""
+        """Steps in front of which no more is held than on either side, flat stretches seen as one; the end.
+
+        Nothing comes after the last step, so an interval may end there whatever the outputs hold.
+        """
         crossing, at = self.crossing_bytes, 0
-        found: set[int] = set()
+        found = {len(crossing) - 1}
         while at < len(crossing):
             end = at
             while end + 1 < len(crossing) and crossing[end + 1] == crossing[at]:

@@ -25,7 +25,7 @@ def of(nodes: str, outputs: str = "float[8,32] y") -> Lifetimes:
 
 # Nodes, rows held in front of each step and after the last, and the steps in front of which least is held.
 CROSSING: dict[str, tuple[str, list[int], set[int]]] = {
-    "a chain": (CHAIN, [0, 1, 1, 1], {0}),
+    "a chain": (CHAIN, [0, 1, 1, 1], {0, 3}),
     "a wide middle": (WIDE, [0, 1, 5, 5, 2, 1, 1], {0, 5, 6}),
     "two layers": (LAYERS, [0, 1, 5, 2, 1, 5, 2, 1, 1], {0, 4, 7, 8}),
 }
