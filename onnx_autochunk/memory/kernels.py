@@ -60,3 +60,13 @@ def temporary_bytes(
     kind = f"{op.domain}.{op.type}" if op.domain else op.type
     rule = _TEMPORARIES[provider].get(kind)
     return 0 if rule is None else rule(Call(op, graph, shape_of or graph.shape, used))
+
+
+def is_linear(op: Op) -> bool:
+    """True for attention whose kernel works through its scores block by block: chunks would gain nothing.
+
+    With a padding mask or a bias the CPU's kernel keeps all scores after all; those are operands 4 and 5.
+
+    Source: onnxruntime/contrib_ops/cpu/bert/multihead_attention.cc.
+    """
+    return (op.domain, op.type) == ("com.microsoft", "MultiHeadAttention") and not any(op.inputs[4:6])

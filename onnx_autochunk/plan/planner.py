@@ -12,6 +12,7 @@ from functools import cached_property
 
 from ..cost.model import CostModel
 from ..graph.model import Graph, Origin
+from ..memory.kernels import is_linear
 from ..memory.lifetime import Timeline, simulate
 from ..memory.order import execution_order
 from ..options import Form, Options
@@ -195,14 +196,14 @@ def _best_order(graph: Graph, provider: str) -> Timeline:
 
 
 def _excluded(graph: Graph, options: Options) -> frozenset[int]:
-    """Ops that `--include` and `--exclude` keep out of regions."""
+    """Ops that `--include`, `--exclude` or a kernel that is linear in memory already keep out of regions."""
 
     def keeps_out(name: str) -> bool:
         if options.include and not re.search(options.include, name):
             return True
         return bool(options.exclude and re.search(options.exclude, name))
 
-    return frozenset(op.index for op in graph.ops if keeps_out(op.name))
+    return frozenset(op.index for op in graph.ops if keeps_out(op.name) or is_linear(op))
 
 
 def _readable(name: str) -> str:

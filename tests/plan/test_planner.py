@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+import onnx.parser
 import pytest
 
 from onnx_autochunk.cost.model import CostModel
@@ -188,3 +189,23 @@ def test_a_graph_without_a_peak_has_an_empty_plan() -> None:
     of = make_planner(graph, Options(), CostModel.load(), FORMS)
     plan = of.within(of.floor_bytes)
     assert plan is not None and plan.regions == ()
+
+
+ATTENTION = {
+    "all scores": ("Attention<q_num_heads=4, kv_num_heads=4>(q, k, v)", True),
+    "causal, all scores": ("Attention<q_num_heads=4, kv_num_heads=4, is_causal=1>(q, k, v)", True),
+    "block by block": ("com.microsoft.MultiHeadAttention<num_heads=4>(q, k, v)", False),
+    "a bias, all scores": ("com.microsoft.MultiHeadAttention<num_heads=4>(q, k, v, , , b)", True),
+}
+
+
+@pytest.mark.parametrize(("call", "is_chunked"), ATTENTION.values(), ids=ATTENTION)
+def test_a_kernel_that_is_linear_in_memory_is_left_alone(call: str, is_chunked: bool) -> None:
+    """A graph of one op, whose own temporaries make the peak."""
+    text = f"""<ir_version: 10, opset_import: ["": 24, "com.microsoft": 1]>
+        g (float[1,2048,64] q, float[1,2048,64] k, float[1,2048,64] v, float[1,4,2048,2048] b)
+        => (float[1,2048,64] y) {{ y = {call} }}"""
+    graph = load(onnx.parser.parse_model(text)).graph
+    found = make_planner(graph, Options(), CostModel.load("cpu"), FORMS)
+    assert bool(found.candidates) is is_chunked
+    assert not is_chunked or found.floor_bytes < 0.05 * found.timeline.peak_bytes
