@@ -15,7 +15,7 @@ from .cost.model import CostModel
 from .emit.weave import METADATA, usable_forms
 from .ending import Ending
 from .goal import Goal
-from .graph.load import Loaded, Source, load, write_out_einsums
+from .graph.load import Loaded, Source, load, write_out
 from .memory.lifetime import simulate
 from .options import Options
 from .plan.front import front
@@ -104,7 +104,7 @@ def _simulated(stages: Stages, loaded: Loaded) -> int:
 
 def _trials(options: Options, loaded: Loaded, *, searches: bool) -> Trials:
     """Everything that plans for the model are made of and tried with."""
-    forms, rewritable = usable_forms(loaded.model, options), write_out_einsums(loaded)
+    forms, rewritable = usable_forms(loaded.model, options), write_out(loaded)
     prices = CostModel.load(options.provider)
     planner = make_planner(rewritable.graph, options, prices, forms, searches=searches)
     return Trials(planner, rewritable)

@@ -34,7 +34,7 @@ LAYERS = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-CONVERTERS = {"graph/load.py", "graph/sizes.py", "graph/save.py", "graph/einsum.py"}  # file <-> `Graph`
+CONVERTERS = {f"graph/{name}.py" for name in ("load", "sizes", "save", "einsum", "parts", "written")}
 WRITERS = {"emit"}
 RUNNERS = {"runtime", "verify"}  # open finished models, original and result alike, to run them
 DOORS = {"trial", "result", "pipeline", "__init__"}  # name the types of models that callers hand in

@@ -30,7 +30,7 @@ from rich.table import Table
 
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import usable_forms
-from onnx_autochunk.graph.load import Loaded, load, write_out_einsums
+from onnx_autochunk.graph.load import Loaded, load, write_out
 from onnx_autochunk.graph.save import save
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.plan import Plan, PlannedRegion
@@ -112,7 +112,7 @@ class Subject:
     @cached_property
     def loaded(self) -> Loaded:
         """The model as it is rewritten."""
-        return write_out_einsums(load(self.path))
+        return write_out(load(self.path))
 
     def plans(self) -> Iterator[tuple[Row, Trials, Plan]]:
         """Plans that differ, with the rows that they are to fill."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ..errors import UsageError
-from ..graph.einsum import put_back
 from ..graph.load import Loaded
+from ..graph.written import put_back
 from ..options import Form, Options
 from ..plan.plan import Frames, Plan, PlannedRegion
 from ..plan.rules import Rules
@@ -71,13 +71,21 @@ def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> Woven:
         loop.name: replace_region(weaving, loop, Scope(f"chunk/{loop.name}", names)) for loop in plan.loops
     }
     _drop_unread(weaving, plan)
-    replaced = put_back(model, loaded.einsums)
+    alongside = {
+        planned.name: [weaving.nodes[index] for index in planned.alongside] for planned in plan.regions
+    }
+    homes = {node: name for name, nodes in alongside.items() for node in nodes}
+    replaced = put_back(model, loaded.written, homes)
     model.graph.sort()
-    nodes = [replaced.get(node, node) for node in weaving.nodes]
     members = {
         planned.name: (
             *(node for loop in (*planned.feeders, planned) for node in added[loop.name]),
-            *(node for index in planned.alongside if (node := nodes[index]).graph is model.graph),
+            *(
+                stands
+                for node in alongside[planned.name]
+                for stands in replaced.get(node, (node,))
+                if stands.graph is model.graph
+            ),
         )
         for planned in plan.regions
     }

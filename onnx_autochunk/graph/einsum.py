@@ -14,18 +14,9 @@ from math import prod
 
 import onnx_ir as ir
 
+from .written import WrittenOut, constant, take_out
+
 Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenOut:
-    """One Einsum: the node it was, and the names of the nodes that stand for it."""
-
-    name: str
-    equation: str
-    inputs: tuple[str, str]
-    output: str
-    nodes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,37 +34,6 @@ def write_out(model: ir.Model) -> tuple[WrittenOut, ...]:
     return tuple(done for node in tuple(model.graph) if (done := _write_out(model.graph, node)) is not None)
 
 
-def put_back(model: ir.Model, einsums: Sequence[WrittenOut]) -> dict[ir.Node, ir.Node]:
-    """Turn those Einsums whose nodes all still stand in the model's graph into one node again, in place.
-
-    Returns:
-        For each node that went, the one that took its place.
-    """
-    nodes = {node.name: node for node in model.graph}
-    replaced: dict[ir.Node, ir.Node] = {}
-    for einsum in einsums:
-        parts = [nodes[name] for name in einsum.nodes if name in nodes]
-        if len(parts) == len(einsum.nodes):
-            replaced |= dict.fromkeys(parts, _put_back(model.graph, einsum, parts))
-        unused = [part for part in parts if part.op_type == "Constant" and not part.outputs[0].uses()]
-        model.graph.remove([part for part in unused if part not in replaced], safe=True)
-    return replaced
-
-
-def _put_back(graph: ir.Graph, einsum: WrittenOut, parts: Sequence[ir.Node]) -> ir.Node:
-    read = {value.name: value for node in parts for value in node.inputs if value is not None}
-    old = parts[-1].outputs[0]
-    new = ir.Value(name=old.name, type=old.type, shape=old.shape)
-    attributes = [ir.AttrString("equation", einsum.equation)]
-    node = ir.Node(
-        "", "Einsum", [read[n] for n in einsum.inputs], attributes, outputs=[new], name=einsum.name
-    )
-    graph.insert_before(parts[-1], [node])
-    ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
-    graph.remove(parts[::-1], safe=True)
-    return node
-
-
 def _write_out(graph: ir.Graph, node: ir.Node) -> WrittenOut | None:
     if node.op_type != "Einsum" or node.domain not in ("", "ai.onnx") or len(node.inputs) != 2:
         return None
@@ -88,15 +48,12 @@ def _write_out(graph: ir.Graph, node: ir.Node) -> WrittenOut | None:
     sizes |= dict(zip(_terms(equation)[1], _shape(right), strict=True))
     writer = _Writer(node, sizes)
     product = writer.product(left, right, letters, _terms(equation))
-    names = (str(left.name), str(right.name))
-    old = node.outputs[0]
     graph.insert_before(node, writer.nodes)
-    ir.convenience.replace_all_uses_with(old, product, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
-    product.name = old.name
-    return WrittenOut(
-        str(node.name), equation, names, str(old.name), tuple(str(n.name) for n in writer.nodes)
-    )
+    for target in writer.targets:
+        graph.register_initializer(target)
+    ir.convenience.replace_all_uses_with(node.outputs[0], product, replace_graph_outputs=True)
+    product.name = node.outputs[0].name
+    return take_out(graph, [node], writer.nodes, writer.targets, str(node.name))
 
 
 def _terms(equation: str) -> tuple[str, str, str]:
@@ -133,12 +90,13 @@ def _shape(value: ir.Value) -> Shape:
 
 
 class _Writer:
-    """Makes the nodes for one Einsum, in order."""
+    """Makes the nodes for one Einsum, in order, and the shapes that they read."""
 
     def __init__(self, node: ir.Node, sizes: dict[str, int]) -> None:
         self._node = node
         self._sizes = sizes
         self.nodes: list[ir.Node] = []
+        self.targets: list[ir.Value] = []
 
     def product(
         self, left: ir.Value, right: ir.Value, letters: _Letters, terms: tuple[str, str, str]
@@ -171,8 +129,9 @@ class _Writer:
         )
 
     def _reshaped(self, value: ir.Value, shape: Shape) -> ir.Value:
-        target = self._call("Constant", [], (len(shape),), ir.AttrInt64s("value_ints", shape))
-        target.type = ir.TensorType(ir.DataType.INT64)
+        name = f"{self._node.name}/{len(self.nodes)}_shape"
+        target = constant(name, ir.tensor(shape, ir.DataType.INT64))
+        self.targets.append(target)
         return self._call("Reshape", [value, target], shape)
 
     def _call(self, op_type: str, inputs: Sequence[ir.Value], shape: Shape, *attributes: ir.Attr) -> ir.Value:

@@ -19,10 +19,11 @@ import onnx_ir.passes.common as passes
 from numpy.typing import NDArray
 
 from ..errors import AutochunkError, ModelError
-from .einsum import WrittenOut, write_out
+from . import einsum, parts
 from .fold import run_time_ops
 from .model import ITEM_BITS, Graph, Op, Origin, Value
 from .sizes import bind_dims, evaluate_shape_vectors
+from .written import WrittenOut
 
 SMALL_ELEMENTS = 4096  # constants up to this many elements keep their data in the Graph
 
@@ -37,14 +38,14 @@ class Loaded:
         model: the IR model, cleaned: functions inlined, names unique, shapes inferred.
         nodes: IR node of each op of `graph`.
         dims: sizes given to symbolic dimensions.
-        einsums: what `write_out_einsums` replaced.
+        written: what `write_out` replaced.
     """
 
     model: ir.Model
     graph: Graph
     nodes: tuple[ir.Node, ...]
     dims: Mapping[str, int]
-    einsums: tuple[WrittenOut, ...] = ()
+    written: tuple[WrittenOut, ...] = ()
 
 
 def load(
@@ -95,13 +96,14 @@ def _nodes(model: ir.Model) -> tuple[ir.Node, ...]:
     return tuple(node for node in model.graph if node.op_type != "Constant")
 
 
-def write_out_einsums(loaded: Loaded) -> Loaded:
-    """The same model with its Einsums as matrix products, as plans are made for; `loaded` stays as it is."""
-    if not any(node.op_type == "Einsum" for node in loaded.nodes):
-        return loaded
+def write_out(loaded: Loaded) -> Loaded:
+    """The same model as plans are made for: with Einsums as products, and a product of parts as several.
+
+    `loaded` stays as it is, and shares its weights.
+    """
     model = loaded.model.clone()
-    einsums = write_out(model)
-    return replace(derive(model, loaded.dims), einsums=einsums)
+    written = (*einsum.write_out(model), *parts.write_out(model))
+    return replace(derive(model, loaded.dims), written=written) if written else loaded
 
 
 def _read(source: Source) -> ir.Model:
