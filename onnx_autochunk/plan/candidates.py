@@ -19,7 +19,7 @@ from .body import has_body
 from .chunking import Chunking
 from .feeders import Front, front_of
 from .grow import Setting, grow_all
-from .hosts import sweep_hosts
+from .hosts import hosted, sweep_hosts
 from .lifetimes import Lifetimes
 from .price import Footprint, footprint, in_front
 from .recipes import ends
@@ -166,8 +166,9 @@ def _explore(search: Search, end: int) -> tuple[int, tuple[Candidate, ...]]:
         return 0, ()
     for region in _regions(search, end, op):
         reach = max(reach, end - region.start)
-        if options := _options(search, region):
-            found.append(Candidate(region, 0, options))
+        other = hosted(setting, region) if Form.SWEEP in search.forms else None
+        ways = (region, other) if other else (region,)
+        found += [Candidate(way, 0, options) for way in ways if (options := _options(search, way))]
     return reach + 1, tuple(found)
 
 

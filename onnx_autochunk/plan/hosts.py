@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..graph.model import Graph, Origin
+from .grow import Setting, regrow
 from .region import Cut, Region
 
 
@@ -27,6 +28,27 @@ def sweep_hosts(graph: Graph, region: Region) -> dict[Cut, Cut] | None:
             return None
         hosts[output] = host
     return hosts
+
+
+def hosted(setting: Setting, region: Region) -> Region | None:
+    """A region without what it computes anew at its start, where only that gives it hosts.
+
+    `tokens -> Gather -> x -> LayerNormalization -> q` in each chunk of an attention becomes `x -> ... -> q`:
+    x is there for the keys and values, and the result can be written over it.
+    """
+    if not region.recomputed or sweep_hosts(setting.graph, region) is not None:
+        return None
+    graph, step = setting.graph, setting.rules.step
+    shapes = {graph.shape(cut.value) for cut in region.outputs}
+    seed = region.flow[graph.ops[region.ops[-1]].outputs[0]]
+    for index in region.recomputed:
+        early = {other for other in region.ops if step[other] <= step[index]}
+        if early <= region.recomputed and graph.shape(graph.ops[index].outputs[0]) in shapes:
+            kept, recomputed = set(region.ops) - early, region.recomputed - early
+            found = regrow(setting, region.start, region.end, seed, kept, recomputed)
+            if found is not None and sweep_hosts(graph, found) is not None:
+                return found
+    return None
 
 
 def _fits(graph: Graph, region: Region, early: set[int], output: Cut, host: Cut) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onnx_autochunk.plan.hosts import sweep_hosts
+from onnx_autochunk.plan.hosts import hosted, sweep_hosts
 from tests.plan.graphs import grown, loaded, setting
 
 CUBE = "float[1,8,8]"
@@ -64,3 +64,19 @@ def test_each_output_has_a_host_of_its_own() -> None:
     assert hosts is not None
     assert {output.value for output in hosts} == {"a", "y"}
     assert {host.value for host in hosts.values()} == {"h", "k"}
+
+
+def test_what_is_computed_anew_is_left_out_where_it_would_be_the_host() -> None:
+    nodes = """h = Exp(x) e = Neg(h) k = MatMul(e, w) kt = Transpose<perm=[0,2,1]>(k) q = MatMul(e, w)
+        s = MatMul(q, kt) p = Softmax(s) a = MatMul(p, k) y = Add(a, h) z = Softmax<axis=1>(y)"""
+    graph = loaded(f"({CUBE} x) => ({CUBE} z) {{ {nodes} }}", {"w": (8, 8)}).graph
+    where = setting(graph)
+    region = grown(where, "y", 1)[-1]
+    assert {graph.ops[index].type for index in region.recomputed} == {"Exp", "Neg"}
+    assert sweep_hosts(graph, region) is None
+    other = hosted(where, region)
+    assert other is not None and hosted(where, other) is None
+    assert {graph.ops[index].type for index in other.recomputed} == {"Neg"}
+    hosts = sweep_hosts(graph, other)
+    assert hosts is not None
+    assert [(out.value, host.value) for out, host in hosts.items()] == [("y", "h")]
