@@ -3,9 +3,10 @@
     x -> MatMul(W [768, 2304]) -> Split -> q, k, v
     x -> MatMul(W[:, :768]) -> q;  x -> MatMul(W[:, 768:1536]) -> k;  x -> MatMul(W[:, 1536:]) -> v
 
-Exporters compute queries, keys and values in one product, and a gate together with what it gates. A loop
-that makes the keys would make the others with them, and hold all three. Columns of a product do not depend
-on each other. Weights are sliced when they are read, not before; what no region took in is put back.
+Exporters compute queries, keys and values in one product. A loop that makes the keys would make the others
+with them, and hold all three; but columns of a product do not depend on each other. A gate and what it gates
+stay together: every loop needs both. Weights are sliced when they are read, not before; what no region took
+in is put back.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from .written import WrittenOut, constant, take_out
 NARROWEST = 32  # columns: fewer are slow to compute by themselves
 WEIGHTS = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
 POINTWISE = frozenset({"Add", "Mul"})
+MIXING = frozenset({"MatMul", "Gemm", "Einsum", "Transpose"})
 RESHAPES = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten"})
 
 Shape = tuple[int, ...]
@@ -96,6 +98,8 @@ def _parted(node: ir.Node) -> _Parted | None:
     overlap = any(before[1] > after[0] for before, after in pairwise(columns))
     if len(parts) < 2 or overlap or any(end - start < NARROWEST for start, end in columns):
         return None
+    if set[ir.Node].intersection(*map(_combined, parts)):
+        return None
     return _Parted(tuple(chain), tuple(readers), parts)
 
 
@@ -159,6 +163,19 @@ def _parts(last: _Link, readers: Sequence[ir.Node]) -> dict[ir.Value, Steps]:
         return {}
     read = {part: steps for part, steps in found.items() if part.uses() or part.is_graph_output()}
     return {part: (start * last.unit, end * last.unit) for part, (start, end) in read.items()}
+
+
+def _combined(part: ir.Value) -> set[ir.Node]:
+    """What is made of a part element by element, as far as its shape stays."""
+    found: set[ir.Node] = set()
+    todo = [part]
+    while todo:
+        for node, _ in todo.pop().uses():
+            same = all(_is_known(value) and value.shape == part.shape for value in node.outputs)
+            if node not in found and same and node.op_type not in MIXING:
+                found.add(node)
+                todo += node.outputs
+    return found
 
 
 def _split(node: ir.Node, axis: int) -> list[tuple[ir.Value, Steps | None]]:

@@ -96,7 +96,8 @@ PARTS: dict[str, tuple[Sample, str]] = {
     ),
     "slices": (
         sample(
-            "p = MatMul(x, w) q = Slice(p, zero, n, last) k = Slice(p, n, end, last) y = Mul(q, k)",
+            "p = MatMul(x, w) q = Slice(p, zero, n, last) k = Slice(p, n, end, last)"
+            "y = Concat<axis=2>(k, q)",
             zero=(0,), n=(48,), end=(1 << 62,), last=(-1,),
         ),
         "MatMul MatMul",
@@ -104,8 +105,8 @@ PARTS: dict[str, tuple[Sample, str]] = {
     "of two products with one weight": (
         sample(
             f"p = MatMul(x, w) {QKV}(p) e = Neg(x) p2 = MatMul(e, w)"
-            f"q2, k2 = Split<axis=2, num_outputs=2>(p2) {READ} z = Add(q2, k2)",
-            head="(float[1,7,8] x) => (float[1,7,m] y, float[1,7,48] z)",
+            f"q2, k2 = Split<axis=2, num_outputs=2>(p2) {READ} z = Concat<axis=1>(q2, k2)",
+            head="(float[1,7,8] x) => (float[1,7,m] y, float[1,14,48] z)",
         ),
         "MatMul MatMul MatMul Neg MatMul MatMul",
     ),
@@ -133,6 +134,9 @@ WHOLE: dict[str, Sample] = {
         heads=(1, 7, 2, 3, 16), head="(float[1,7,8] x) => (float[1,7,2,3,m] y)",
     ),
     "narrow parts": sample(f"p = MatMul(x, w) {QKV}(p) {READ}", {"w": (8, 93)}),
+    "a gate and what it gates": sample(
+        "p = MatMul(x, w) a, b = Split<axis=2, num_outputs=2>(p) s = Sigmoid(b) t = Mul(b, s) y = Mul(t, a)"
+    ),
     "parts that overlap": sample(
         "p = MatMul(x, w) q = Slice(p, zero, n, last) k = Slice(p, m, end, last) y = Mul(q, k)",
         zero=(0,), m=(40,), n=(56,), end=(96,), last=(2,),
@@ -238,8 +242,9 @@ def test_products_with_one_weight_are_put_back_together_or_not_at_all() -> None:
 @pytest.mark.parametrize("frames", Frames)
 def test_what_stands_in_several_places_stays_there(frames: Frames) -> None:
     case = sample(
-        f"""p = MatMul(x, w) {QKV}(p) e1 = Exp(q) e2 = Tanh(e1) s = Add(e2, k) e3 = Exp(s) e4 = Tanh(e3)
-        t = Add(e4, v) y = Neg(t)"""
+        f"""p = MatMul(x, w) {QKV}(p) e1 = Exp(q) e2 = Tanh(e1) s = Concat<axis=0>(e2, k)
+        e3 = Exp(s) e4 = Tanh(e3) t = Concat<axis=0>(e4, v) y = Neg(t)""",
+        head="(float[1,7,8] x) => (float[3,7,32] y)",
     )
     loaded = write_out(case.loaded())
     plan = plan_of(loaded, [Stretch("e1 e2", 1), Stretch("e3 e4", 1)], Form.SCAN, 1)
