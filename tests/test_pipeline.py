@@ -167,8 +167,7 @@ def test_plans_between_those_that_missed_and_those_that_kept_are_tried(
     report = pipeline.run(model, Options(max_slowdown=3.0)).report
     assert (report.status, report.slowdown_measured) == (Status.CHUNKED, 2.99)
     measured = dict(zip(ratios, bench.attempts, strict=True))
-    slow = max(peak for ratio, peak in measured.items() if ratio > 3)
-    assert slow < measured[2.99] < measured[2.5]
+    assert measured[ratios[0]] < measured[2.99] < measured[2.5]
 
 
 @pytest.mark.parametrize("ratio", [9.0, 3.001])
