@@ -44,7 +44,9 @@ MODELS: dict[str, ModelProto] = {
 
 # Least and most of the predicted peak that the emitted model may hold. Written-out chunks share the model's
 # own memory, where what the ops before them leave behind counts; a Scan's body has its own.
-BOUNDS = {Form.SCAN: (0.84, 1.08), Form.SWEEP: (0.85, 1.05), Form.UNROLL: (0.75, 1.2)}
+# Dead buffers kept for values outside the region are no part of its price, which is never exceeded without them.
+BOUNDS = {Form.SCAN: (0.84, 1.08), Form.SWEEP: (0.85, 1.2), Form.UNROLL: (0.75, 1.2)}
+ALONE = 1.01
 # Prices of loops in a loop are made of two simulations, and miss what both share; plans are simulated whole.
 NESTED = 1.6
 
@@ -58,7 +60,7 @@ def priced(planner: Planner) -> Iterator[tuple[Region, Option]]:
         yield from ((region, option) for option in candidate.options if option.peak_bytes > 2 * outside)
 
 
-def emitted_peak(source: Loaded, region: Region, option: Option) -> int:
+def emitted_peak(source: Loaded, region: Region, option: Option, *, reuse: bool = True) -> int:
     feeders = [
         replace(planned(feed.region, feed.form, feed.chunking), name=f"feeder{at}")
         for at, feed in enumerate(option.feeds)
@@ -69,7 +71,7 @@ def emitted_peak(source: Loaded, region: Region, option: Option) -> int:
         nested=None if option.nest is None else nested(source, region, option.chunking, option.nest),
     )
     plan = Plan((fed,), 0, 1.0, 0.0)
-    return simulate(derive(weave(source, plan)).graph).peak_bytes
+    return simulate(derive(weave(source, plan)).graph, reuse=reuse).peak_bytes
 
 
 def nested(source: Loaded, region: Region, chunking: Chunking, nest: Nest) -> Nested:
@@ -97,6 +99,8 @@ def test_predicted_and_emitted_peaks_agree(form: Form) -> None:
                 option,
                 ratio,
             )
+            if not option.nest:
+                assert emitted_peak(source, region, option, reuse=False) <= ALONE * option.peak_bytes
             seen.add(name)
     assert seen >= {"mlp"}
 
