@@ -6,7 +6,8 @@ limit or the time that is known to be enough. The least is known exactly for eac
 time plus burdens at a price: prices (Lagrange multipliers) from chords of the front of time over burden.
 
 Exact as long as no step has more than `MOST_LABELS`; beyond that at least as fast as the best way that the
-chords came by, which in a chain of many equal layers is off by a part of what one layer takes.
+chords came by, which in a chain of many equal layers is off by a part of what one layer takes. If that is
+proved to be `NEAR` the fastest, it is taken as soon as there are too many labels.
 
 Source: resource-constrained shortest paths; Handler and Zang, Networks 10 (1980), for the prices.
 """
@@ -25,6 +26,7 @@ Costs: TypeAlias = tuple[float, float, float]  # seconds, seconds to load, resid
 
 MOST_LABELS = 64  # of one step: far more than a graph needs whose layers differ
 ROUNDING = 1e-9  # share of a limit that sums may be off by
+NEAR = 0.01  # of the time that the limits cost: a way off by no more will do where labels are too many
 CHORDS = 12  # prices that are tried for one burden
 BY_TIME: Costs = (1.0, 0.0, 0.0)
 
@@ -89,7 +91,8 @@ def fastest(moves: Moves[T], limit: Burden, seconds: float = inf) -> list[T] | N
     moves = [_worthwhile(ways) for ways in moves]
     prices, known = _search(moves, limits)
     most = (min([seconds, *(label.costs[0] for label in known)]), *limits[1:])
-    arrived = _walk(moves, [_bound(moves, price, most) for price in prices])
+    bounds = [_bound(moves, price, most) for price in prices]
+    arrived = _walk(moves, bounds, near=bool(known) and _is_near(bounds))
     found = [label for label in (*arrived, *known) if _keeps(label.costs, limits)]
     best = min(found, key=lambda label: label.costs, default=None)
     taken = [] if best is None else [label.move.chosen for label in best.labels]
@@ -106,12 +109,23 @@ def _worthwhile(ways: Sequence[Move[T]]) -> list[Move[T]]:
     return kept
 
 
-def _walk(moves: Moves[T], bounds: Sequence[_Bound]) -> list[_Label[T]]:
-    """Carry labels to the end; those that arrive."""
+def _is_near(bounds: Sequence[_Bound]) -> bool:
+    """True when a known way is off by little of what the limits cost: of the fastest way without them."""
+    by_time, *others = (bound.most - bound.rest[0] for bound in bounds if bound.prices[0])
+    return min([by_time, *others]) <= NEAR * by_time
+
+
+def _walk(moves: Moves[T], bounds: Sequence[_Bound], *, near: bool) -> list[_Label[T]]:
+    """Carry labels to the end; those that arrive. None do when there are too many and a known way is near."""
     labels: list[list[_Label[T]]] = [[] for _ in range(len(moves) + 1)]
     labels[0] = [_Label()]
     for step, ways in enumerate(moves):
-        for label in _kept(labels[step], bounds[-1], step):
+        kept = _undominated(labels[step])
+        if len(kept) > MOST_LABELS:
+            if near:
+                return []
+            kept = _promising(kept, bounds[-1], step)
+        for label in kept:
             for move in ways:
                 costs = _added(label.costs, move.costs)
                 if all(bound.admits(costs, move.to) for bound in bounds):
@@ -120,16 +134,18 @@ def _walk(moves: Moves[T], bounds: Sequence[_Bound]) -> list[_Label[T]]:
     return labels[-1]
 
 
-def _kept(labels: list[_Label[T]], bound: _Bound, step: int) -> list[_Label[T]]:
-    """Those that no other beats in all costs; of too many, the most promising ones."""
+def _undominated(labels: list[_Label[T]]) -> list[_Label[T]]:
+    """Those that no other beats in all costs."""
     kept: list[_Label[T]] = []
     for label in sorted(labels, key=lambda label: label.costs):
         _, load, resident = label.costs
         if not any(k.costs[1] <= load and k.costs[2] <= resident for k in kept):
             kept.append(label)
-    if len(kept) <= MOST_LABELS:
-        return kept
-    return sorted(kept, key=lambda label: bound.least(label.costs, step))[:MOST_LABELS]
+    return kept
+
+
+def _promising(labels: list[_Label[T]], bound: _Bound, step: int) -> list[_Label[T]]:
+    return sorted(labels, key=lambda label: bound.least(label.costs, step))[:MOST_LABELS]
 
 
 def _search(moves: Moves[T], limits: Costs) -> tuple[list[Costs], list[_Label[T]]]:

@@ -5,8 +5,9 @@ Over intervals that do not overlap, costs add and peaks take the maximum:
     best[s] = min(best[s+1] if M(s) <= B else inf,
                   min over candidates (s, e) with peak <= B of cost + best[e+1])
 
-which is the optimum for the prices given. Where the fastest selection takes too much to load or to hold once
-loaded, `plan.limited` finds the fastest of those that do not.
+which is the optimum for the prices given. Only the steps at which candidates start and end matter, here
+called stops; between two of them M(s) counts by its highest. Where the fastest selection takes too much to
+load or to hold once loaded, `plan.limited` finds the fastest of those that do not.
 
 Source: DESIGN section 6, selection; arXiv 2401.10652 section 3.4.
 """
@@ -53,9 +54,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A candidate; its options' peaks, ascending, and the fastest of its first one, two, ... options."""
+    """A candidate and the stop behind it; its peaks, ascending, and the fastest of its first one, two, ..."""
 
     candidate: Candidate
+    to: int
     peaks: Sequence[int]
     fastest: Sequence[Option]
 
@@ -70,18 +72,21 @@ class Selector:
 
     def __init__(self, live_bytes: Sequence[int], candidates: Sequence[Candidate]) -> None:
         self._live = live_bytes
-        self._starting: list[list[_Entry]] = [[] for _ in live_bytes]
-        for candidate in candidates:
-            peaks = [option.peak_bytes for option in candidate.options]
-            quickest = list(accumulate(candidate.options, _faster))
-            self._starting[candidate.start].append(_Entry(candidate, peaks, quickest))
+        ends = {0, len(live_bytes)} | {step for found in candidates for step in (found.start, found.end + 1)}
+        stops = {step: at for at, step in enumerate(sorted(ends))}
+        self._between = [max(live_bytes[start:end]) for start, end in pairwise(stops)]
+        self._starting: list[list[_Entry]] = [[] for _ in self._between]
+        for found in candidates:
+            peaks = [option.peak_bytes for option in found.options]
+            quickest = list(accumulate(found.options, _faster))
+            self._starting[stops[found.start]].append(_Entry(found, stops[found.end + 1], peaks, quickest))
 
     def floor_bytes(self) -> int:
         """The least budget that any selection meets."""
-        least = [0] * (len(self._live) + 1)
-        for step in reversed(range(len(self._live))):
-            peaks = [max(entry.peaks[0], least[entry.candidate.end + 1]) for entry in self._starting[step]]
-            least[step] = min([max(self._live[step], least[step + 1]), *peaks])
+        least = [0] * (len(self._between) + 1)
+        for stop in reversed(range(len(self._between))):
+            peaks = [max(entry.peaks[0], least[entry.to]) for entry in self._starting[stop]]
+            least[stop] = min([max(self._between[stop], least[stop + 1]), *peaks])
         return least[0]
 
     def budgets(self) -> list[int]:
@@ -122,52 +127,48 @@ class Selector:
 
     def _fastest(self, budget_bytes: int) -> Selection | None:
         """The fastest selection within the budget, whatever it takes to load."""
-        best = [0.0] * (len(self._live) + 1)
-        chosen: list[Choice | None] = [None] * len(self._live)
-        for step in reversed(range(len(self._live))):
-            best[step] = best[step + 1] if self._live[step] <= budget_bytes else inf
-            for entry in self._starting[step]:
+        best = [0.0] * (len(self._between) + 1)
+        chosen: list[tuple[int, Choice] | None] = [None] * len(self._between)
+        for stop in reversed(range(len(self._between))):
+            best[stop] = best[stop + 1] if self._between[stop] <= budget_bytes else inf
+            for entry in self._starting[stop]:
                 if usable := bisect_right(entry.peaks, budget_bytes):
                     option = entry.fastest[usable - 1]
-                    total = option.extra_seconds + best[entry.candidate.end + 1]
-                    if total < best[step] - TIE_S:
-                        best[step], chosen[step] = total, Choice(entry.candidate, option)
+                    total = option.extra_seconds + best[entry.to]
+                    if total < best[stop] - TIE_S:
+                        best[stop], chosen[stop] = total, (entry.to, Choice(entry.candidate, option))
         return None if best[0] == inf else _selection(_followed(chosen), budget_bytes)
 
     def _limited(self, budget_bytes: int, limit: Burden, seconds: float) -> Selection | None:
         """The fastest selection that keeps all three, by trying more than the fastest one."""
-        moves: list[list[Move[Choice]]] = [
-            list(self._moves(starting, budget_bytes)) for starting in self._starting
-        ]
-        marks = {move.to for ways in moves for move in ways} | {0, len(moves)}
-        marks |= {step for step, ways in enumerate(moves) if ways}
-        for step, after in pairwise(sorted(marks)):
-            if max(self._live[step:after]) <= budget_bytes:
-                moves[step].append(Move(after))
+        moves = [list(self._moves(starting, budget_bytes)) for starting in self._starting]
+        for stop, held in enumerate(self._between):
+            if held <= budget_bytes:
+                moves[stop].append(Move(stop + 1))
         chosen = fastest(moves, limit, seconds)
         return None if chosen is None else _selection(chosen, budget_bytes)
 
     @staticmethod
     def _moves(starting: Sequence[_Entry], budget_bytes: int) -> Iterator[Move[Choice]]:
-        """The ways on by what may be chosen at a step."""
+        """The ways on by what may be chosen at a stop."""
         for entry in starting:
             for option in entry.candidate.options[: bisect_right(entry.peaks, budget_bytes)]:
                 costs = (option.extra_seconds, option.load_seconds, float(option.resident_bytes))
-                yield Move(entry.candidate.end + 1, costs, Choice(entry.candidate, option))
+                yield Move(entry.to, costs, Choice(entry.candidate, option))
 
 
 def _faster(left: Option, right: Option) -> Option:
     return min(left, right, key=lambda option: option.extra_seconds)
 
 
-def _followed(chosen: Sequence[Choice | None]) -> Iterator[Choice]:
-    """The choices on the way from the first step to the last."""
-    step = 0
-    while step < len(chosen):
-        choice = chosen[step]
-        step = step + 1 if choice is None else choice.candidate.end + 1
-        if choice is not None:
-            yield choice
+def _followed(chosen: Sequence[tuple[int, Choice] | None]) -> Iterator[Choice]:
+    """The choices on the way from the first stop to the last."""
+    stop = 0
+    while stop < len(chosen):
+        taken = chosen[stop]
+        stop = stop + 1 if taken is None else taken[0]
+        if taken is not None:
+            yield taken[1]
 
 
 def _selection(found: Iterator[Choice] | Sequence[Choice], budget_bytes: int) -> Selection:
