@@ -7,6 +7,7 @@ couples the regions, so a plan counts only by the simulation of the whole model 
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
@@ -106,10 +107,12 @@ class Trials:
     def smallest(self) -> Trial | None:
         """Of the plans near the floor, or the front's end, the one with the least peak as emitted."""
         budgets = (int(self.planner.floor_bytes * share) for share in (1.0, *LOOSENING))
-        plans = [plan for budget_bytes in budgets if (plan := self.planner.within(budget_bytes)) is not None]
-        plans += [] if plans else [point.plan for point in front(self.planner)[-1:]]
+        plans = self._within(budgets) or self._within(p.budget_bytes for p in front(self.planner)[-1:])
         best = min(map(self._drafted, plans), key=lambda draft: draft.peak_bytes, default=None)
         return None if best is None else self._emitted(best)
+
+    def _within(self, budgets: Iterable[int]) -> list[Plan]:
+        return [plan for budget_bytes in budgets if (plan := self.planner.within(budget_bytes)) is not None]
 
     def fastest_within(self, budget_bytes: int, limit: Burden | None = None) -> Trial | None:
         """The fastest plan that, as emitted, stays within the budget; None when none of those tried does.

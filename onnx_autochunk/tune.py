@@ -34,17 +34,17 @@ def tune(attempts: Attempts, points: Sequence[Point]) -> None:
 
 def within_reach(goal: Goal, points: Sequence[Point]) -> list[Point]:
     """The plans that may turn out to keep the goal, and to be the best that does; the fastest first."""
-    chunked = [point for point in points if point.plan.regions]
+    chunked = [point for point in points if point.loops]
     if goal.budget_bytes is not None:
         fitting = [point for point in chunked if point.peak_bytes <= goal.budget_bytes]
-        limit = min((point.plan.predicted_slowdown for point in fitting), default=0.0)
+        limit = min((point.slowdown for point in fitting), default=0.0)
         fitting = [
             replace(point, budget_bytes=min(point.budget_bytes, goal.budget_bytes)) for point in fitting
         ]
     else:
         assert goal.slowdown is not None
         fitting, limit = chunked, goal.slowdown
-    return [point for point in fitting if point.plan.predicted_slowdown <= limit + SLOWER]
+    return [point for point in fitting if point.slowdown <= limit + SLOWER]
 
 
 def spread(points: Sequence[Point], most: int) -> list[Point]:

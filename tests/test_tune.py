@@ -12,7 +12,7 @@ from onnx_autochunk.errors import BudgetError
 from onnx_autochunk.goal import Goal
 from onnx_autochunk.options import Budget, Options
 from onnx_autochunk.plan.front import Point
-from onnx_autochunk.plan.plan import Burden, Plan
+from onnx_autochunk.plan.plan import Burden
 from onnx_autochunk.report.record import MeasuredPlan, Status
 from onnx_autochunk.tune import MOST, spread, within_reach
 from tests.plan.graphs import transformer
@@ -99,11 +99,7 @@ ALLOWED = Burden(5.0, 64)
 
 
 def _points(*numbers: tuple[int, float]) -> list[Point]:
-    regions = (None,)  # only that there are some matters
-    return [
-        Point(peak + 5, peak, Plan(regions, peak, slowdown, 0.0))  # type: ignore[arg-type]
-        for peak, slowdown in numbers
-    ]
+    return [Point(peak + 5, peak, slowdown, 1) for peak, slowdown in numbers]
 
 
 POINTS = _points((900, 0.9), (90, 1.0), (80, 1.2), (70, 1.24), (60, 1.3), (50, 1.6))

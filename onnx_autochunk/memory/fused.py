@@ -47,7 +47,7 @@ class _Rewrite:
         for op in graph.ops:
             if op.type not in RANDOM and not op.subgraphs and constants.issuperset(op.reads):
                 constants.update(op.outputs)
-        return cls(graph, frozenset(constants - set(graph.outputs)))
+        return cls(graph, frozenset(constants - graph.results))
 
     def ops(self) -> tuple[Op | None, ...]:
         run: list[Op | None] = [op if self._runs(op) else None for op in self.graph.ops]
@@ -146,11 +146,11 @@ class _Rewrite:
     def _serve_only(self, inner: set[int], steps: set[int]) -> bool:
         outputs = [self.graph.ops[index].outputs[0] for index in inner]
         readers = {op.index for name in outputs for op in self.graph.consumers.get(name, ())}
-        return readers <= steps and not set(outputs) & set(self.graph.outputs)
+        return readers <= steps and self.graph.results.isdisjoint(outputs)
 
     def _only_reader(self, name: str) -> Op | None:
         readers = self.graph.consumers.get(name, ())
-        return readers[0] if len(readers) == 1 and name not in self.graph.outputs else None
+        return readers[0] if len(readers) == 1 and name not in self.graph.results else None
 
     def _is_scalar(self, name: str) -> bool:
         shape = self.graph.shape(name)

@@ -180,7 +180,7 @@ class _Plan:
     there: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        self.results = frozenset(self.graph.outputs)
+        self.results = self.graph.results
         ops = [op for op in self.ops if op is not None]
         self.uses.update(name for op in ops for name in op.reads)
         self.uses.update(name for op in ops for name in op.outputs)

@@ -115,7 +115,7 @@ def _matmul(call: Call) -> int:
 def _gemm(call: Call) -> int:
     """With more than two axes it computes a matrix, of which a result of the run cannot be a view: a copy."""
     name = call.op.outputs[0]
-    return call.result_bytes() if name in call.graph.outputs and len(call.shape_of(name) or ()) > 2 else 0
+    return call.result_bytes() if name in call.graph.results and len(call.shape_of(name) or ()) > 2 else 0
 
 
 def _expanded(copies: int) -> Rule:

@@ -2,13 +2,15 @@
 
 A transformer's layers are equal up to names: the stretch that growth saw at one step is compared, as
 numbers, with the stretch before a later step; where they agree the finished candidates are reused, moved by
-the distance between them.
+the distance between them. Results of the graph that are only kept for the caller (caches of keys and values)
+are left out of the comparison, and added to the peaks of what was found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeAlias
 
 from ..axes import positions
@@ -28,9 +30,9 @@ from .seconds import Seconds
 from .signature import signatures
 
 WORTHWHILE = 0.95  # a candidate must lower its interval's peak at least to this share
-DEEP = 0.25  # intervals above this share of the model's peak have their bodies searched again
+DEEP = 0.25  # intervals above this share of the most in use have their bodies searched again
 STATES = 4  # buffers of the result that a loop holds which carries it
-LOW = 0.02  # intervals that stay under this share of the model's peak are left alone
+LOW = 0.02  # intervals that stay under this share of the most in use are left alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,16 @@ class Search:
     provider: str = "cpu"
     nested: Nested | None = None
 
+    @cached_property
+    def most_in_use_bytes(self) -> int:
+        """The most that is held at any step, without results that are only kept: what chunking can lower."""
+        pairs = zip(self.timeline.live_bytes, self.lifetimes.kept_bytes, strict=True)
+        return max((live - kept for live, kept in pairs), default=0)
+
+    def in_use_bytes(self, start: int, end: int) -> int:
+        """The most that is held while an interval runs, without results that are only kept all through it."""
+        return max(self.timeline.live_bytes[start : end + 1]) - self.lifetimes.kept_bytes[start]
+
 
 Nested: TypeAlias = Callable[[Search, Region, Sequence[Option]], Iterator[Option]]
 
@@ -139,14 +151,23 @@ def candidates(search: Search) -> Iterator[Candidate]:
     setting = search.setting
     marks = signatures(setting.graph, setting.order, search.lifetimes, search.timeline, setting.excluded)
     known: dict[int, list[_Found]] = {}
+    kept = search.lifetimes.kept_bytes
     for end in range(len(marks)):
         if found := _seen(known.get(marks[end], ()), marks, end):
             shift = end - found.end
-            yield from (replace(c, shift=shift) for c in found.candidates)
+            yield from (_placed(c, shift, kept) for c in found.candidates)
             continue
         fresh = _Found(end, *_explore(search, end))
         known.setdefault(marks[end], []).append(fresh)
-        yield from fresh.candidates
+        yield from (_placed(c, 0, kept) for c in fresh.candidates)
+
+
+def _placed(candidate: Candidate, shift: int, kept_bytes: Sequence[int]) -> Candidate:
+    """A candidate some steps further on, with what is kept there for the caller on top."""
+    options, more = candidate.options, kept_bytes[candidate.start + shift]
+    if more:
+        options = tuple(replace(option, peak_bytes=option.peak_bytes + more) for option in options)
+    return replace(candidate, shift=shift, options=options)
 
 
 def _seen(known: Sequence[_Found], marks: Sequence[int], end: int) -> _Found | None:
@@ -192,15 +213,15 @@ def _shrinks(graph: Graph, op: Op) -> bool:
 
 def _options(search: Search, region: Region) -> tuple[Option, ...]:
     """The Pareto list of one region; empty when chunking it gains nothing."""
-    graph, before = search.setting.graph, max(search.timeline.live_bytes[region.start : region.end + 1])
+    graph, before = search.setting.graph, search.in_use_bytes(region.start, region.end)
     most = int(WORTHWHILE * before)
-    if before < LOW * search.timeline.peak_bytes or region.extent < 2 or _border_bytes(graph, region) > most:
+    if before < LOW * search.most_in_use_bytes or region.extent < 2 or _border_bytes(graph, region) > most:
         return ()
     front = front_of(search.setting, region, search.forms) if region.hoisted else None
     found: list[Option] = []
     for form in _forms(search, region):
         ways = _menu(search, region, form)
-        if search.nested and form is Form.SCAN and before > DEEP * search.timeline.peak_bytes:
+        if search.nested and form is Form.SCAN and before > DEEP * search.most_in_use_bytes:
             ways += tuple(search.nested(search, region, _deep(search, region, ways)))
         found += _priced(search, region, ways)
         if front is not None:

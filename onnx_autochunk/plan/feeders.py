@@ -117,7 +117,7 @@ def _reads(regions: Iterable[Region]) -> Iterator[str]:
 
 
 def _is_read_elsewhere(graph: Graph, name: str, within: set[int]) -> bool:
-    return name in graph.outputs or any(op.index not in within for op in graph.consumers.get(name, ()))
+    return name in graph.results or any(op.index not in within for op in graph.consumers.get(name, ()))
 
 
 def in_order(ops: Sequence[Op]) -> tuple[Op, ...]:

@@ -8,44 +8,44 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .plan import Plan
 from .planner import Planner
+from .select import Selection
 
 MOST = 24  # points from the unchunked peak down to the floor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Point:
-    """The fastest plan for one budget.
+    """The fastest plan for one budget, in numbers; `Planner.within` makes it.
 
     Attributes:
         budget_bytes: the budget it was asked for.
         peak_bytes: what it should hold: at most the budget.
-        plan: the plan; without regions where the model fits as it is.
+        slowdown: its time over the original's.
+        loops: how many regions become loops; none where the model fits as it is.
     """
 
     budget_bytes: int
     peak_bytes: int
-    plan: Plan
+    slowdown: float
+    loops: int
 
 
 def front(planner: Planner) -> tuple[Point, ...]:
     """Plans of which none is beaten in both peak and time, the fastest first."""
     kept: list[Point] = []
-    for point in sorted(
-        _points(planner), key=lambda point: (point.plan.predicted_slowdown, point.peak_bytes)
-    ):
+    for point in sorted(_points(planner), key=lambda point: (point.slowdown, point.peak_bytes)):
         if not kept or point.peak_bytes < kept[-1].peak_bytes:
             kept.append(point)
     return tuple(kept)
 
 
-def peak_of(planner: Planner, plan: Plan) -> int:
-    """The highest of a plan's regions and of the steps that none of them covers."""
+def peak_of(planner: Planner, selection: Selection) -> int:
+    """The highest of what was chosen and of the steps that none of it covers."""
     live, after, peak = planner.timeline.live_bytes, 0, 0
-    for planned in plan.regions:
-        peak = max(peak, planned.peak_after_bytes, *live[after : planned.region.start])
-        after = planned.region.end + 1
+    for choice in selection.choices:
+        peak = max(peak, choice.option.peak_bytes, *live[after : choice.candidate.start])
+        after = choice.candidate.end + 1
     return max(peak, *live[after:], 0)
 
 
@@ -53,9 +53,10 @@ def _points(planner: Planner) -> Iterator[Point]:
     """The fastest plan for each budget from the peak to the floor, in steps that matter."""
     budget_bytes, floor_bytes = planner.timeline.peak_bytes, planner.floor_bytes
     step = (floor_bytes / max(budget_bytes, 1)) ** (1 / MOST)
-    while (plan := planner.within(budget_bytes)) is not None:
-        peak_bytes = peak_of(planner, plan)
-        yield Point(budget_bytes, peak_bytes, plan)
+    while (selection := planner.selected(budget_bytes)) is not None:
+        peak_bytes = peak_of(planner, selection)
+        loops = sum(1 + len(choice.option.feeds) for choice in selection.choices)
+        yield Point(budget_bytes, peak_bytes, planner.slowdown_of(selection), loops)
         if peak_bytes <= floor_bytes:
             return
         budget_bytes = max(floor_bytes, min(peak_bytes - 1, int(budget_bytes * step)))

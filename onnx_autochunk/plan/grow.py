@@ -351,7 +351,7 @@ def _shared(growth: _Growth, inside: set[int]) -> set[int]:
 
 
 def _leaves(graph: Graph, name: str, inside: set[int]) -> bool:
-    return name in graph.outputs or any(op.index not in inside for op in graph.consumers.get(name, ()))
+    return name in graph.results or any(op.index not in inside for op in graph.consumers.get(name, ()))
 
 
 def _after(graph: Graph, outside: Iterator[int] | Sequence[int], results: set[str]) -> set[int]:

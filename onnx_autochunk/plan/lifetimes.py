@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from ..graph.model import Graph, Op
 from ..memory.kernels import alias_of
@@ -14,15 +15,19 @@ class Lifetimes:
     """Buffers over the execution order.
 
     Attributes:
-        held: for each step the buffers alive before it and read at it or later, named by their first value.
+        held: for each step the buffers alive before it that it or a later one reads, each by its first value.
         buffer: the first value of the buffer that each computed value lies in.
-        last: the step that reads a buffer last; the number of steps for the graph's outputs.
-        crossing_bytes: for each step what is held in front of it, and at the end what is held after the last.
+        last: the step that reads a buffer last.
+        results: buffers of the graph's outputs, which nothing frees.
+        kept_bytes: for each step the results made before it that neither it nor a later one reads.
+        crossing_bytes: for each step all that is held in front of it, and at the end what is left.
     """
 
     held: tuple[tuple[str, ...], ...]
     buffer: Mapping[str, str]
     last: Mapping[str, int]
+    results: frozenset[str]
+    kept_bytes: tuple[int, ...]
     crossing_bytes: tuple[int, ...]
 
     def valleys(self) -> frozenset[int]:
@@ -44,8 +49,9 @@ class Lifetimes:
         return frozenset(found)
 
     def last_read(self, name: str) -> int:
-        """The step after which nobody reads the value's buffer."""
-        return self.last.get(self.buffer.get(name, name), -1)
+        """The step after which nobody needs the value's buffer; for outputs, the number of steps."""
+        first = self.buffer.get(name, name)
+        return len(self.held) if first in self.results else self.last.get(first, -1)
 
     def on_buffers(self, op: Op, held: Sequence[str]) -> Op:
         """The op reading held buffers by their first value rather than by an alias made elsewhere."""
@@ -63,11 +69,13 @@ def lifetimes(graph: Graph, order: Sequence[int]) -> Lifetimes:
     for step, index in enumerate(order):
         for name in graph.ops[index].reads:
             last[buffer.get(name, name)] = step
-    last.update((buffer.get(name, name), len(order)) for name in graph.outputs)
+    results = frozenset(buffer.get(name, name) for name in graph.outputs)
     held = _held(graph, order, buffer, last)
+    kept = _kept_bytes(graph, order, buffer, last, results)
     crossing = [sum(graph.values[name].nbytes for name in names) for names in held]
+    crossing = [now + before for now, before in zip(crossing, kept, strict=True)]
     crossing.append(sum(graph.values[name].nbytes for name in graph.outputs))
-    return Lifetimes(held, buffer, last, tuple(crossing))
+    return Lifetimes(held, buffer, last, results, kept, tuple(crossing))
 
 
 def _buffers(graph: Graph, order: Sequence[int]) -> dict[str, str]:
@@ -91,3 +99,18 @@ def _held(
         found.append(alive)
         alive += tuple(name for name in graph.ops[index].outputs if name and buffer[name] == name)
     return tuple(found)
+
+
+def _kept_bytes(
+    graph: Graph,
+    order: Sequence[int],
+    buffer: Mapping[str, str],
+    last: Mapping[str, int],
+    results: frozenset[str],
+) -> tuple[int, ...]:
+    change = [0] * (len(order) + 1)
+    for step, index in enumerate(order):
+        for name in graph.ops[index].outputs:
+            if name in results and buffer[name] == name:
+                change[max(step, last.get(name, -1)) + 1] += graph.values[name].nbytes
+    return tuple(accumulate(change[:-1]))

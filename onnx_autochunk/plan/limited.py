@@ -7,7 +7,7 @@ time plus burdens at a price: prices (Lagrange multipliers) from chords of the f
 
 Exact as long as no step has more than `MOST_LABELS`; beyond that at least as fast as the best way that the
 chords came by, which in a chain of many equal layers is off by a part of what one layer takes. If that is
-proved to be `NEAR` the fastest, it is taken as soon as there are too many labels.
+proved to be `NEAR` the fastest, it is taken as soon as there are too many labels, of one step or in all.
 
 Source: resource-constrained shortest paths; Handler and Zang, Networks 10 (1980), for the prices.
 """
@@ -26,6 +26,7 @@ Costs: TypeAlias = tuple[float, float, float]  # seconds, seconds to load, resid
 
 MOST_LABELS = 64  # of one step: far more than a graph needs whose layers differ
 ROUNDING = 1e-9  # share of a limit that sums may be off by
+MANY_LABELS = 20 * MOST_LABELS  # of all steps together
 NEAR = 0.01  # of the time that the limits cost: a way off by no more will do where labels are too many
 CHORDS = 12  # prices that are tried for one burden
 BY_TIME: Costs = (1.0, 0.0, 0.0)
@@ -119,11 +120,13 @@ def _walk(moves: Moves[T], bounds: Sequence[_Bound], *, near: bool) -> list[_Lab
     """Carry labels to the end; those that arrive. None do when there are too many and a known way is near."""
     labels: list[list[_Label[T]]] = [[] for _ in range(len(moves) + 1)]
     labels[0] = [_Label()]
+    carried = 0
     for step, ways in enumerate(moves):
         kept = _undominated(labels[step])
+        carried += len(kept)
+        if near and (len(kept) > MOST_LABELS or carried > MANY_LABELS):
+            return []
         if len(kept) > MOST_LABELS:
-            if near:
-                return []
             kept = _promising(kept, bounds[-1], step)
         for label in kept:
             for move in ways:

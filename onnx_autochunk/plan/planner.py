@@ -76,8 +76,12 @@ class Planner:
             budget_bytes: most bytes at any time.
             limit: other limits than `self.limit` on what comes on top of the original.
         """
-        selection = self._selector.select(budget_bytes, limit or self.limit)
+        selection = self.selected(budget_bytes, limit)
         return None if selection is None else self.plan_of(selection)
+
+    def selected(self, budget_bytes: int, limit: Burden | None = None) -> Selection | None:
+        """What the plan of `within` carries out."""
+        return self._selector.select(budget_bytes, limit or self.limit)
 
     def mildest(self, limit: Burden | None = None) -> Plan | None:
         """The fastest plan that is worth its trouble."""
@@ -89,6 +93,10 @@ class Planner:
         selection = self._selector.least(allowed, limit or self.limit)
         return None if selection is None else self.plan_of(selection)
 
+    def slowdown_of(self, selection: Selection) -> float:
+        """Predicted time of what a selection gives over that of the unchunked graph."""
+        return 1 + selection.extra_seconds / max(self.baseline_seconds, 1e-9)
+
     def plan_of(self, selection: Selection) -> Plan:
         """The plan that carries out a selection, which may have been made elsewhere."""
         after = (0, *(choice.candidate.end + 1 for choice in selection.choices))
@@ -96,11 +104,10 @@ class Planner:
             self._region(number, start, choice)
             for number, (start, choice) in enumerate(zip(after, selection.choices, strict=False))
         )
-        slowdown = 1 + selection.extra_seconds / max(self.baseline_seconds, 1e-9)
         return Plan(
             regions,
             selection.budget_bytes,
-            slowdown,
+            self.slowdown_of(selection),
             selection.load_seconds,
             resident_bytes=selection.resident_bytes,
         )

@@ -39,7 +39,7 @@ def signatures(
             reread[at],
             _held(graph, lifetimes, at, horizon),
             (at in borders, at + 1 in borders, index in excluded),
-            timeline.live_bytes[at],
+            timeline.live_bytes[at] - lifetimes.kept_bytes[at],
         )
         marks.append(numbers.setdefault(mark, len(numbers)))
     return marks
@@ -101,7 +101,8 @@ def _attributes(op: Op) -> Hashable:
 
 
 def _held(graph: Graph, lifetimes: Lifetimes, at: int, horizon: int) -> Hashable:
-    """What is held around a step: how large, and for how much longer."""
+    """What is held around a step: how large, for how much longer, and whether it is a result."""
     return tuple(
-        (graph.values[name].nbytes, min(horizon, lifetimes.last[name] - at)) for name in lifetimes.held[at]
+        (graph.values[name].nbytes, min(horizon, lifetimes.last[name] - at), name in lifetimes.results)
+        for name in lifetimes.held[at]
     )

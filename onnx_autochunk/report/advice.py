@@ -55,7 +55,7 @@ def why_held(graph: Graph, regions: Sequence[PlannedRegion], name: str, setting:
     op = graph.producer.get(name)
     if op is None:
         return ""
-    if name in graph.outputs:
+    if name in graph.results:
         return "an output of the model"
     if op.index in setting.excluded:
         return f"--include or --exclude keeps {op.name} out"

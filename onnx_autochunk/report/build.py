@@ -70,10 +70,7 @@ def describe_cost(predicted: int, peak: PeakMeasurement | None, latency_s: float
 
 def describe_front(points: Sequence[Point]) -> tuple[FrontPoint, ...]:
     """The Pareto front in numbers."""
-    return tuple(
-        FrontPoint(point.budget_bytes, point.peak_bytes, point.plan.predicted_slowdown, len(point.plan.loops))
-        for point in points
-    )
+    return tuple(FrontPoint(p.budget_bytes, p.peak_bytes, p.slowdown, p.loops) for p in points)
 
 
 def describe_comparison(found: Comparison, runs: int) -> Verification:

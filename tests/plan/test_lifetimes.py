@@ -46,9 +46,9 @@ def test_held_values_are_those_read_later() -> None:
 
 def test_outputs_are_held_to_the_end() -> None:
     found = of(CHAIN, "float[8,32] y, float[8,32] a")
-    assert found.held[2] == ("a", "b")
+    assert found.held == ((), ("a",), ("b",))  # to be read, that is; a is only kept from step 2 on
+    assert found.kept_bytes == (0, 0, ROW) and found.crossing_bytes == (0, ROW, 2 * ROW, 2 * ROW)
     assert found.last_read("a") == 3 and found.last_read("x") == 0
-    assert found.crossing_bytes[-1] == 2 * ROW
 
 
 def test_a_view_lives_in_the_buffer_of_what_it_shows() -> None:

@@ -9,6 +9,7 @@ from math import inf
 
 import pytest
 
+from onnx_autochunk.plan import limited
 from onnx_autochunk.plan.limited import Costs, Move, fastest
 from onnx_autochunk.plan.plan import Burden
 
@@ -69,3 +70,20 @@ def test_many_equal_layers_are_off_by_a_part_of_one(layers: int, share: float) -
         for price in (0.0, 1 / 3, 0.75, 3.25, 9.0)
     )
     assert total(chosen)[0] - max(bounds) <= 9.0
+
+
+def test_labels_of_long_chains_do_not_grow_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    carried = 0
+
+    def count(labels: list[limited._Label[Costs]]) -> list[limited._Label[Costs]]:
+        nonlocal carried
+        kept = undominated(labels)
+        carried += len(kept)
+        return kept
+
+    undominated = limited._undominated
+    monkeypatch.setattr(limited, "_undominated", count)
+    layer = [(0.0, 7.0, 5.0), (1.0, 4.0, 6.0), (2.5, 2.0, 2.0), (9.0, 0.0, 1.0)]
+    for layers in (500, 1000):
+        assert fastest(chain([layer] * layers), Burden(2.3 * layers, 3.1 * layers)) is not None
+    assert 0 < carried < 4 * limited.MANY_LABELS

@@ -34,7 +34,8 @@ def _planner(loaded: Loaded, *, searches: bool = True, forms: tuple[Form, ...] =
 
 
 def _plans(planner: Planner) -> list[Plan]:
-    return [point.plan for point in front(planner) if point.plan.regions]
+    plans = (planner.within(point.budget_bytes) for point in front(planner) if point.loops)
+    return [plan for plan in plans if plan is not None]
 
 
 @pytest.fixture(scope="module")

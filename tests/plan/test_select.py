@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
+from typing import Any
 
 import pytest
 
@@ -132,6 +133,27 @@ def test_the_least_budget_within_every_time(seeds: range, limit: Burden) -> None
                 assert selection.extra_seconds <= allowed and selection.burden.within(limit)
                 assert selection == selector.select(selection.budget_bytes, limit)
                 check_sound(selection, given, selection.budget_bytes)
+
+
+class Unread(tuple[int, ...]):
+    """What is held at each step, to be read while a selector is made and not again."""
+
+    __slots__ = ()
+    closed = False
+
+    def __getitem__(self, key: Any) -> Any:
+        assert not Unread.closed
+        return super().__getitem__(key)
+
+
+def test_a_selection_looks_at_no_step_between_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = Unread([3] * 50 + [9] + [2] * 49)
+    selector = Selector(live, [candidate(40, 60, [option(4, 1.0, load=2.0), option(4, 2.0)])])
+    monkeypatch.setattr(Unread, "closed", True)
+    assert selector.floor_bytes() == 4
+    for limit, seconds in ((UNLIMITED, 1.0), (Burden(1.0, inf), 2.0)):
+        selection = selector.select(4, limit)
+        assert selection is not None and selection.extra_seconds == seconds
 
 
 def test_budgets_are_all_that_matter() -> None:
