@@ -110,16 +110,19 @@ def broken(kind: Kind, rows: Sequence[Row]) -> list[str]:
 
 
 def table(kind: Kind, rows: Sequence[Row]) -> Table:
-    """CPU seconds by stage, and their growth: over all sizes, and over the last two."""
+    """CPU seconds by stage, and their growth: from each size to the next, and over all."""
     columns = (*STAGES, "search + select", "work", "whole")
     made = Table(title=f"{kind.name} layers, CPU seconds", box=box.MARKDOWN)
     for name in ("ops", "regions", *columns):
         made.add_column(name, justify="right")
-    for row in rows:
-        made.add_row(f"{row.ops:,}", f"{row.regions:,}", *(f"{row.seconds(name):.2f}" for name in columns))
-    for label, some in (("exponent", rows), ("of the last two", rows[-2:])):
-        if len(some) > 1:
-            made.add_row(label, "", *(f"{exponent(some, name):.2f}" for name in columns[:-1]), "")
+    made.add_column("exponent of work", justify="right")
+    for before, row in zip((None, *rows), rows, strict=False):
+        growth = "" if before is None else f"{exponent((before, row), 'work'):.2f}"
+        seconds = (f"{row.seconds(name):.2f}" for name in columns)
+        made.add_row(f"{row.ops:,}", f"{row.regions:,}", *seconds, growth)
+    if len(rows) > 1:
+        growths = [f"{exponent(rows, name):.2f}" for name in columns[:-1]]
+        made.add_row("exponent", "", *growths, "", growths[-1])
     return made
 
 
@@ -129,7 +132,7 @@ def table(kind: Kind, rows: Sequence[Row]) -> Table:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 def main(*, sizes: str, kinds: tuple[str, ...], as_json: bool) -> None:
     """Measure how the work grows with the model."""
-    console, answer, faults = Console(width=110), {}, []
+    console, answer, faults = Console(width=140), {}, []
     for kind in KINDS:
         if kinds and kind.name not in kinds:
             continue
