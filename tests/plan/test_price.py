@@ -44,7 +44,7 @@ MODELS: dict[str, ModelProto] = {
 
 # Least and most of the predicted peak that the emitted model may hold. Written-out chunks share the model's
 # own memory, where what the ops before them leave behind counts; a Scan's body has its own.
-# Dead buffers kept for values outside the region are no part of its price, which is never exceeded without them.
+# Dead buffers kept for values outside a region are no part of its price; without them it is never exceeded.
 BOUNDS = {Form.SCAN: (0.84, 1.08), Form.SWEEP: (0.85, 1.2), Form.UNROLL: (0.75, 1.2)}
 ALONE = 1.01
 # Prices of loops in a loop are made of two simulations, and miss what both share; plans are simulated whole.
