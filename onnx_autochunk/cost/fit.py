@@ -121,8 +121,8 @@ def _moved(points: Iterable[Point], constants: Constants) -> float:
     for point in points:
         found = products.einsum(point.call())
         assert found is not None
-        known_s = constants.dispatch_s + multiply(found, point.call().touched_bytes(), constants)
-        rates.append(max(0.0, point.seconds - known_s) / found.moved)
+        product_s = multiply(found._replace(moved=0), point.call().touched_bytes(), constants)
+        rates.append(max(0.0, point.seconds - constants.dispatch_s - product_s) / found.moved)
     return median(rates)
 
 

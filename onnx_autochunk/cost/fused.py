@@ -1,8 +1,8 @@
-"""Which elementwise ops ONNX Runtime makes part of a neighbour at no cost: a scale, the steps of a Gelu.
+"""Which elementwise ops ONNX Runtime makes part of a neighbour: a bias, a scale, the steps of a Gelu.
 
 `MatMul -> Mul(0.125) -> Softmax`: the Mul is free. Where the file has steps, the optimised graph has one
 kernel. The optimizer's patterns are many; the rules here say what they share, so that a chain costs about
-as much as its kernel. A bias is no such op: Gemm writes it over the whole result before it multiplies.
+as much as its kernel.
 
 Source: onnxruntime/core/optimizer/: {matmul_add,matmul_scale,gelu,fast_gelu,quick_gelu}_fusion.cc.
 """
@@ -21,7 +21,8 @@ def is_absorbed(op: Op, graph: Graph) -> bool:
 
     The rules it follows:
         1. With a constant of one element: next to a matrix product or to another elementwise op.
-        2. `x * f(x)`: the product is computed with the function.
+        2. With a constant vector: right after a matrix product (its bias).
+        3. `x * f(x)`: the product is computed with the function.
     """
     if op.type not in ARITHMETIC or len(op.inputs) != 2 or op.domain:
         return False
@@ -33,9 +34,9 @@ def is_absorbed(op: Op, graph: Graph) -> bool:
 
 
 def _joins(op: Op, other: str, constant: tuple[int, ...], graph: Graph) -> bool:
-    if max(constant, default=1) > 1:
-        return False
     before = graph.producer.get(other)
+    if max(constant, default=1) > 1:
+        return len(constant) == 1 and before is not None and before.type in ("MatMul", "Gemm")
     if before is not None and before.type in ABSORBING:
         return True
     after = graph.consumers.get(op.outputs[0], ())

@@ -138,12 +138,7 @@ def multiply(found: Product, touched: int, constants: Constants) -> float:
     *rates, fetch = constants.product_s[found.kind]
     seconds = sum(rate * feature for rate, feature in zip(rates, products.features(found), strict=True))
     fetched = fetch * found.fetched * ITEM_BYTES * constants.excess_s(touched)
-    return seconds + fetched + found.moved * moved_s(touched, constants)
-
-
-def moved_s(touched: int, constants: Constants) -> float:
-    """Seconds for an element that Einsum transposes: it is read and written once more."""
-    return constants.element_s.get("Einsum", 0.0) + 2 * ITEM_BYTES * constants.excess_s(touched)
+    return seconds + fetched + (found.moved and found.moved * constants.element_s["Einsum"])
 
 
 def attention(call: Call, constants: Constants) -> float:

@@ -25,15 +25,15 @@ def test_more_rows_take_longer(build: Callable[[int], Graph]) -> None:
 
 @pytest.mark.parametrize(
     ("build", "whole", "rows", "low", "high"),
-    [  # as measured: attention 0.9, 0.9, 1.1, 1.4 times the time of the whole, MLP 1.0, 0.9, 1.05, 1.3 times
-        (attention, 4097, 256, 0.8, 1.05),
-        (attention, 4097, 64, 0.85, 1.1),
-        (attention, 4097, 32, 1.0, 1.35),
-        (attention, 4097, 16, 1.25, 1.75),
-        (mlp, 4097, 512, 0.85, 1.05),
-        (mlp, 4097, 128, 0.85, 1.05),
-        (mlp, 4097, 32, 0.95, 1.25),
-        (mlp, 4097, 16, 1.1, 1.5),
+    [  # as measured: attention 1.0, 1.25, 1.5, 2.1 times the time of the whole, MLP 0.9, 0.9, 1.0, 1.1 times
+        (attention, 4097, 256, 0.9, 1.15),
+        (attention, 4097, 64, 1.1, 1.4),
+        (attention, 4097, 32, 1.3, 1.75),
+        (attention, 4097, 16, 1.8, 2.5),
+        (mlp, 4097, 512, 0.8, 1.0),
+        (mlp, 4097, 128, 0.8, 1.0),
+        (mlp, 4097, 32, 0.9, 1.1),
+        (mlp, 4097, 16, 1.0, 1.3),
     ],
 )
 def test_price_of_few_rows(

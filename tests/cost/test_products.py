@@ -92,7 +92,7 @@ X = (64, 64)
 @pytest.mark.parametrize(
     ("nodes", "absorbed"),
     [
-        ([("MatMul", "x z", "m"), BIAS], False),
+        ([("MatMul", "x z", "m"), BIAS], True),
         ([("Softmax", "x", "m"), BIAS], False),
         ([("MatMul", "x z", "m"), ("Mul", "m one", "y")], True),
         ([("Softmax", "x", "m"), ("Mul", "m one", "y")], False),
