@@ -14,20 +14,9 @@ from onnx_autochunk.errors import BudgetError
 from onnx_autochunk.options import Budget, Form, Options
 from onnx_autochunk.report.record import Status
 from tests.plan.graphs import model as graph_model
-from tests.plan.graphs import transformer
-from tests.scripted import Bench, install, never
+from tests.scripted import Bench, never
 
 MIB = 2**20
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return install(monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def model() -> onnx.ModelProto:
-    return transformer(2)
 
 
 @pytest.mark.parametrize("percent", [80, 50, 35, 25])

@@ -28,17 +28,7 @@ from onnx_autochunk.trial import Trial, Trials
 from onnx_autochunk.verify.compare import Comparison
 from onnx_autochunk.verify.measure import PeakMeasurement, TimeMeasurement
 from tests.plan.graphs import transformer
-from tests.scripted import PRICES, Bench, install, never, predicted
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return install(monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def model() -> onnx.ModelProto:
-    return transformer(2)
+from tests.scripted import PRICES, Bench, never, predicted
 
 
 @pytest.fixture(scope="module")

@@ -15,19 +15,7 @@ from onnx_autochunk.plan.front import Point
 from onnx_autochunk.plan.plan import Burden
 from onnx_autochunk.report.record import MeasuredPlan, Status
 from onnx_autochunk.tune import MOST, spread, within_reach
-from tests.plan.graphs import transformer
-from tests.scripted import Bench, install
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    return install(monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def model() -> onnx.ModelProto:
-    return transformer(2)
-
+from tests.scripted import Bench
 
 HALF = Options(budget=Budget(share=0.5), tune=True)
 
