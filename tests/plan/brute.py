@@ -16,7 +16,7 @@ from math import inf
 from typing import TypeAlias
 
 from onnx_autochunk.cost.model import CostModel
-from onnx_autochunk.emit.weave import usable_forms, weave
+from onnx_autochunk.emit.weave import Woven, chunk, usable_forms
 from onnx_autochunk.graph.load import Loaded, derive
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form, Options
@@ -37,19 +37,19 @@ SAME_S = 1e-12  # seconds that do not count as a difference
 
 @dataclass(frozen=True)
 class Piece:
-    """One region with all the ways to write it, the fastest first.
+    """One region with all the ways to write it (seconds, a bound on the peak, loop), the fastest first.
 
     Attributes:
         joined: bits of the ops inside.
         covered: bits of those that run nowhere else.
         least_s: what it takes at the least, if nobody reads what it computes again.
-    least_bytes: what it holds at the least.
+        least_bytes: what it holds at the least.
     """
 
     region: Region
     joined: int
     covered: int
-    menu: tuple[tuple[float, Loop], ...]
+    menu: tuple[tuple[float, int, Loop], ...]
     least_s: float
     least_bytes: int
 
@@ -137,13 +137,14 @@ class Brute:
         ladder = counts(region.extent, self.options.max_chunks)
         forms = [f for f in self.forms if f is not Form.SWEEP or sweep_hosts(self.graph, region) is not None]
         menu = [
-            (seconds, Loop(region, form, chunking))
+            (seconds, self.contractor.loop_bytes(loop), loop)
             for form in forms
             for chunking, (seconds, _) in zip(ladder, self.seconds.of(region, form, ladder), strict=True)
+            for loop in (Loop(region, form, chunking),)
         ]
         return self._made(region, menu)
 
-    def _made(self, region: Region, menu: Iterable[tuple[float, Loop]]) -> Piece:
+    def _made(self, region: Region, menu: Iterable[tuple[float, int, Loop]]) -> Piece:
         listed = tuple(sorted(menu, key=lambda entry: entry[0]))
         inside = set(region.ops)
         return Piece(
@@ -152,12 +153,12 @@ class Brute:
             _bits(inside - region.recomputed),
             listed,
             listed[0][0] - sum(map(self.seconds.whole, region.recomputed)),
-            min(self.contractor.loop_bytes(loop) for _, loop in listed),
+            min(held for _, held, _ in listed),
         )
 
     def only(self, allowed: Callable[[Loop], bool]) -> tuple[Piece, ...]:
         """The pieces that are left when some ways to write them are not allowed."""
-        menus = [(p.region, [entry for entry in p.menu if allowed(entry[1])]) for p in self.pieces]
+        menus = [(p.region, [entry for entry in p.menu if allowed(entry[2])]) for p in self.pieces]
         made = (self._made(region, menu) for region, menu in menus if menu)
         return tuple(sorted(made, key=lambda piece: piece.least_s))
 
@@ -236,8 +237,8 @@ class Brute:
         for piece, kept in zip(pick, through, strict=True):
             spared = 0.0 if menus else self._spared(nodes, pick)
             rows = [
-                (s - spared, max(most, self.contractor.loop_bytes(loop, kept)), loop)
-                for s, loop in piece.menu
+                (s - spared, max(most, held + kept * self.contractor.holds_on(loop)), loop)
+                for s, held, loop in piece.menu
             ]
             menus.append([row for row in rows if row[1] <= most_bytes])
         return tuple(menus) if all(menus) else ()
@@ -251,15 +252,22 @@ class Brute:
         """The peak as emitted, in the best way of framing."""
         if loops not in self._peaks:
             plan = self.plan(loops)
-            framed = [replace(plan, frames=frames) for frames in _framings(plan)]
-            self._peaks[loops] = min(map(self._on_paper, framed))
+            woven = chunk(self.loaded, plan, self.rules)
+            peaks = (self._on_paper(woven, frames) for frames in _framings(plan))
+            self._peaks[loops] = min(peak for peak in peaks if peak is not None)
             self.emitted += 1
         assert self._peaks[loops] >= bound, f"the bound {bound} is not one for {loops}"
         return self._peaks[loops]
 
-    def _on_paper(self, plan: Plan) -> int:
-        graph = derive(weave(self.loaded, plan, self.rules)).graph
-        return simulate(graph, provider=self.options.provider).peak_bytes
+    def _on_paper(self, woven: Woven, frames: Frames) -> int | None:
+        """The peak of the emitted model; None where frames would wait in a circle, as regions interleave."""
+        try:
+            model = woven.framed(frames)
+        except ValueError:
+            if frames is Frames.NONE:
+                raise
+            return None
+        return simulate(derive(model).graph, provider=self.options.provider).peak_bytes
 
     def plan(self, loops: Sequence[Loop]) -> Plan:
         """The plan for the emitter: each region with the ops that run once between it and the one before."""

@@ -16,6 +16,7 @@ from onnx_autochunk.memory.fused import ops_as_run
 from onnx_autochunk.memory.kernels import inplace_operands
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.chunking import Chunking
+from onnx_autochunk.plan.price import is_view
 from onnx_autochunk.plan.region import Region
 
 
@@ -123,36 +124,55 @@ class Contractor:
         read = sum(map(self._sizes.__getitem__, set(op.reads)))
         return max(made, read) if inplace_operands(op, self.provider) else made + read
 
-    def loop_bytes(self, loop: Loop, through: int = 0) -> int:
-        """What a region reads and writes, its body, and what is kept for later, at the least."""
+    def loop_bytes(self, loop: Loop) -> int:
+        """What a region reads and writes, and its body, at the least."""
         region, chunking = loop.region, loop.chunking
-        names = {cut.value for cut in region.sliced} | set(region.whole)
-        read = sum(map(self._sizes.__getitem__, names)) + through
+        read = sum(map(self._sizes.__getitem__, {cut.value for cut in region.sliced} | set(region.whole)))
         made = [self.graph.values[cut.value].nbytes for cut in region.outputs]
+        share, whole = Fraction(chunking.length, chunking.extent), self._body_bytes(loop)
+        short = int(whole * Fraction(chunking.tail or chunking.length, chunking.extent))
         if loop.form is Form.SWEEP:
-            return read
+            return read + short  # before the last chunk, which waits for all that is read
         if loop.form is Form.UNROLL:
             if len(made) > 1:
                 return 2 * max(made)  # one may be done and read before the others are begun
-            last = made[0] * chunking.length // chunking.extent
-            return max(2 * made[0] + through, read + made[0] - last)
-        share = Fraction(chunking.length, chunking.extent)
-        body = max(0, int((self._body_bytes(region) - sum(made)) * share))
+            begun, waiting = int(made[0] * (1 - share)), int(made[0] * max(Fraction(0), 1 - 2 * share))
+            return max(2 * made[0], read + begun, read + waiting + short, begun + short)
+        body = max(0, int((whole - sum(made)) * share))
         if not chunking.tail:
             return read + sum(made) + body
         scanned = sum(int(size * share) * chunking.count for size in made)
-        return max(read + scanned + body, sum(made) + max(made) + through)
+        return max(read + scanned + body, sum(made) + max(made))
 
-    def _body_bytes(self, region: Region) -> int:
-        """What some op of the body reads and writes of values that exist in it only."""
-        inner = {name for name in region.flow if all(cut.value != name for cut in region.outputs)}
+    @staticmethod
+    def holds_on(loop: Loop) -> bool:
+        """Whether what is kept for later is kept all the while: no result can be read before the others."""
+        return loop.form is not Form.UNROLL or len(loop.region.outputs) == 1
+
+    def _body_bytes(self, loop: Loop) -> int:
+        """What some op of the body reads and writes of values and copies of slices, if one chunk were all.
+
+        A Scan hands out views of its inputs and writes its results where they belong.
+        """
+        region, is_scan = loop.region, loop.form is Form.SCAN
+        inner = set(region.flow) - ({cut.value for cut in region.outputs} if is_scan else set())
+        for cut in region.sliced:
+            is_constant = self.graph.values[cut.value].origin is Origin.CONSTANT
+            if not is_view(self.graph, cut, not loop.chunking.tail) if is_scan else not is_constant:
+                inner.add(cut.value)
+        inner -= set(region.whole)  # who reads those may not read the slice
         most = 0
         for op in (self.graph.ops[index] for index in region.ops):
             if self._run[op.index] is op:
-                made = sum(self._sizes[name] for name in op.outputs if name in inner)
-                read = sum(self._sizes[name] for name in set(op.reads) & inner)
+                made = sum(self._chunked_bytes(name) for name in op.outputs if name in inner)
+                read = sum(map(self._chunked_bytes, set(op.reads) & inner))
                 most = max(most, max(made, read) if inplace_operands(op, self.provider) else made + read)
         return most
+
+    def _chunked_bytes(self, name: str) -> int:
+        """Bytes that a value holds for certain where it is made chunk by chunk."""
+        value = self.graph.values[name]
+        return self._sizes[name] if value.origin is Origin.COMPUTED else value.nbytes
 
 
 def _relations(nodes: Sequence[Node]) -> tuple[list[int], list[int]]:

@@ -2,8 +2,8 @@
 
 The optimum is found again among fewer and fewer regions, down to those that the planner chose from:
 
-    every region > those that growth finds from any step to any step > those between valleys (ADR 0003)
-        > the ways to write them that were priced and kept > the planner's answer
+    every region > those that growth makes, with other copies > those that growth makes between any steps
+        > those between valleys (ADR 0003) > the ways to write them that were kept > the planner's answer
 
 A gap belongs to the step at which most of it opens.
 """
@@ -15,15 +15,18 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from math import inf
 
 from onnx_autochunk.axes import positions
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.graph.load import Loaded
-from onnx_autochunk.options import Options
-from onnx_autochunk.plan.candidates import materialise
+from onnx_autochunk.options import Form, Options
+from onnx_autochunk.plan.candidates import Candidate, materialise
+from onnx_autochunk.plan.chunking import Chunking
 from onnx_autochunk.plan.feeders import front_of
 from onnx_autochunk.plan.grow import grow_all
+from onnx_autochunk.plan.plan import PlannedRegion
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.plan.region import Region
 from onnx_autochunk.plan.seconds import REGION_SECONDS
@@ -46,11 +49,15 @@ class Cause(enum.Enum):
     """Why a plan is not the optimum; each is a choice of the planner, or an estimate that it goes by."""
 
     NONE = "equal"
-    REGIONS = "regions that growth does not make"
-    COPIES = "ops computed again that growth would not"
+    BEYOND = "none better: sums up or has loops inside"  # neither is among the ways
+    REUSE = "as emitted holds more than its price"  # dead buffers kept for other regions
+    PRICES = "priced above what is emitted"
+    OVERLAP = "regions whose intervals overlap"
+    FEEDERS = "feeders apart from what they feed"
+    OPTIONS = "counts and forms left or priced out"
     BORDERS = "regions that do not end in valleys"
-    OPTIONS = "counts and forms left out, or priced out"
-    PRICES = "peaks by their prices: reuse across regions, frames, intervals that overlap"
+    COPIES = "other ops computed again"
+    REGIONS = "regions that do not grow from one op"
 
 
 @dataclass(frozen=True)
@@ -100,10 +107,15 @@ def key_of(region: Region) -> Key:
     )
 
 
+def _is_beyond(planned: PlannedRegion) -> bool:
+    """True for a loop that is not among the ways: it accumulates, or there are loops in its body."""
+    return planned.region.accumulator is not None or planned.nested is not None
+
+
 class Question:
     """One graph, with everything that answers it."""
 
-    def __init__(self, seed: int, loaded: Loaded, model: CostModel, *, large: bool, most: int = 400) -> None:
+    def __init__(self, seed: int, loaded: Loaded, model: CostModel, *, large: bool, most: int = 200) -> None:
         options = Options(max_chunks=MOST_CHUNKS[large])
         self.seed, self.large = seed, large
         self.dice = random.Random(seed)
@@ -168,14 +180,18 @@ class Question:
             way, gap = None, 0.0
         steps: dict[Cause, float] = {}
         known = answer
-        for cause, allowed in self._levels() if way is not None else ():
+        for level, allowed in self._levels() if way is not None else ():
             found = better(known, None if allowed is None else self.brute.only(allowed))
-            after = known if found is None else Answer(found.seconds, found.peak_bytes)
-            if (before := worth(known)) > worth(after):
-                steps[cause] = before / worth(after) - 1
-            known = after
-        cause = max(steps, key=lambda cause: steps[cause], default=Cause.NONE)
-        mispriced = 0.0 if trial is None else self._mispriced(trial)
+            if found is not None:
+                after = Answer(found.seconds, found.peak_bytes)
+                most_bytes = limit if mode is Mode.BUDGET else found.peak_bytes
+                cause = level or self._not_selected(found, most_bytes)
+                steps[cause] = worth(known) / worth(after) - 1
+                known = after
+        beyond = trial is not None and any(map(_is_beyond, trial.plan.loops))
+        equal = Cause.BEYOND if beyond else Cause.NONE
+        cause = max(steps, key=lambda cause: steps[cause], default=equal)
+        mispriced = 0.0 if trial is None or beyond else self._mispriced(trial)
         return Outcome(
             self.seed, self.large, mode, limit, answer, best, gap, cause, steps, way, mispriced, complete
         )
@@ -185,9 +201,21 @@ class Question:
         loops = [Loop(planned.region, planned.form, planned.chunking) for planned in trial.plan.loops]
         return self._answer(trial).seconds - self.brute.extra_seconds(loops)
 
-    def _levels(self) -> Iterator[tuple[Cause, Callable[[Loop], bool] | None]]:
+    def _not_selected(self, way: Way, most_bytes: float) -> Cause:
+        """Why selection did not take what it could choose from."""
+        found = [self._options[key_of(loop.region), loop.form, loop.chunking] for loop in way.loops]
+        spans = sorted((one.start, one.end) for one, _ in found if one is not None)
+        if len(spans) < len(found):
+            return Cause.FEEDERS
+        if any(end >= start for (_, end), (start, _) in pairwise(spans)):
+            return Cause.OVERLAP
+        inside = {step for start, end in spans for step in range(start, end + 1)}
+        live = (held for step, held in enumerate(self.planner.timeline.live_bytes) if step not in inside)
+        return Cause.PRICES if max([*live, *(peak for _, peak in found)]) > most_bytes else Cause.REUSE
+
+    def _levels(self) -> Iterator[tuple[Cause | None, Callable[[Loop], bool] | None]]:
         """What is given up at each step, and the ways that are left then; from few to all."""
-        yield Cause.PRICES, lambda loop: (key_of(loop.region), loop.form, loop.chunking) in self._options
+        yield None, lambda loop: (key_of(loop.region), loop.form, loop.chunking) in self._options
         yield Cause.OPTIONS, lambda loop: key_of(loop.region) in self._between_valleys
         yield Cause.BORDERS, lambda loop: key_of(loop.region) in self._grown
         shapes = {(ops, outputs) for ops, _, outputs in self._grown | self._between_valleys}
@@ -196,16 +224,21 @@ class Question:
         yield Cause.REGIONS, None
 
     @cached_property
-    def _options(self) -> set[tuple[object, ...]]:
-        """What selection chose from."""
-        found: set[tuple[object, ...]] = set()
+    def _options(self) -> dict[tuple[Key, Form, Chunking], tuple[Candidate | None, int]]:
+        """What selection chose from: the candidate and its price in bytes; None for what feeds another."""
+        found: dict[tuple[Key, Form, Chunking], tuple[Candidate | None, int]] = {}
         for candidate in self.planner.candidates:
-            own = materialise(candidate, self.planner.setting)
             for option in candidate.options:
-                found.add((key_of(own), option.form, option.chunking))
                 for feed in option.feeds:
                     region = materialise(candidate, self.planner.setting, feed.region)
-                    found.add((key_of(region), feed.form, feed.chunking))
+                    found.setdefault((key_of(region), feed.form, feed.chunking), (None, 0))
+        for candidate in self.planner.candidates:
+            own = key_of(materialise(candidate, self.planner.setting))
+            for option in candidate.options:
+                if not option.feeds:
+                    found[own, option.form, option.chunking] = (candidate, option.peak_bytes)
+                else:
+                    found.setdefault((own, option.form, option.chunking), (None, 0))
         return found
 
     @cached_property
