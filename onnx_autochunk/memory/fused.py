@@ -90,7 +90,8 @@ class _Rewrite:
             return
         for index in steps:
             run[index] = None
-        run[last.index] = replace(last, type="Gelu", inputs=(source,))
+        kind = "QuickGelu" if curve.type == "Sigmoid" else "Gelu"
+        run[last.index] = replace(last, type=kind, inputs=(source,))
 
     def _steps_after(self, curve: Op, source: str, steps: set[int]) -> tuple[set[int], Op | None]:
         """Follow scalar steps and products with the source; the last product, or what scales it, ends it."""

@@ -20,9 +20,9 @@ from typing import TypeAlias
 from ..graph.model import ITEM_BITS, Graph, Op, Value
 from .blocked import with_blocked_shapes
 from .control import body_bytes
-from .fused import ops_as_run
 from .kernels import alias_of, inplace_operands, temporary_bytes
 from .order import execution_order
+from .running import Running, as_it_stands, as_run
 
 SizeKey: TypeAlias = tuple[int, tuple[int, ...]]
 
@@ -88,21 +88,36 @@ def simulate(
 
 
 def _simulate(graph: Graph, settings: _Settings, order: Sequence[int] | None) -> Timeline:
-    graph = with_blocked_shapes(graph)
-    steps = execution_order(graph) if order is None else tuple(order)
-    provider, reuse = settings.provider, settings.reuse
-    ops: tuple[Op | None, ...] = ops_as_run(graph) if settings.fuse else graph.ops
-    plan = _Plan(graph, ops, provider, reuse, there=settings.present)
-    for step, index in enumerate(steps):
-        if op := ops[index]:
-            plan.run(step, op)
-    buffers = plan.buffers(len(steps) - 1)
-    extra = [
-        _extra_bytes(op, graph, settings, plan.present(op)) if (op := ops[index]) else 0 for index in steps
-    ]
+    running = _running(with_blocked_shapes(graph), settings, order)
+    graph, calls = running.graph, running.calls
+    plan = _Plan(graph, [op for _, op in calls], settings.provider, settings.reuse, there=settings.present)
+    for call, (_, op) in enumerate(calls):
+        if op:
+            plan.run(call, op)
+    buffers = plan.buffers(len(calls) - 1)
+    extra = [_extra_bytes(op, graph, settings, plan.present(op)) if op else 0 for _, op in calls]
     live = _live_bytes(buffers, extra)
+    if len(calls) > len(running.order):
+        live, buffers = _by_step(live, buffers, [step for step, _ in calls])
     peak = max(live, default=0)
-    return Timeline(steps, live, peak, live.index(peak) if live else 0, buffers)
+    return Timeline(running.order, live, peak, live.index(peak) if live else 0, buffers)
+
+
+def _running(graph: Graph, settings: _Settings, order: Sequence[int] | None) -> Running:
+    if settings.fuse:
+        return as_run(graph, order, settings.provider, settings.outer)
+    return as_it_stands(graph, execution_order(graph) if order is None else order)
+
+
+def _by_step(
+    live: Sequence[int], buffers: Sequence[Buffer], step_of: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[Buffer, ...]]:
+    """What is held by steps rather than by calls, of which a step has one or more."""
+    most = [0] * (step_of[-1] + 1)
+    for step, held in zip(step_of, live, strict=True):
+        most[step] = max(most[step], held)
+    moved = (replace(b, first_step=step_of[b.first_step], last_step=step_of[b.last_step]) for b in buffers)
+    return tuple(most), tuple(moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +126,14 @@ class _Settings:
 
     Attributes:
         present: results of the graph whose memory is there before they are computed, and counted elsewhere.
+        outer: values of the graphs around it that it reads.
     """
 
     provider: str
     reuse: bool
     fuse: bool
     present: frozenset[str] = frozenset()
+    outer: frozenset[str] = frozenset()
 
 
 def _live_bytes(buffers: Sequence[Buffer], extra: Sequence[int]) -> tuple[int, ...]:
@@ -132,7 +149,8 @@ def _extra_bytes(op: Op, graph: Graph, settings: _Settings, present: frozenset[s
         values = {name: graph.values[name] for name in op.captures} | dict(body.values)
         scope = Graph(body.ops, values, body.inputs, body.outputs)
         order = None if settings.fuse else range(len(body.ops))  # ORT writes bodies in order, too
-        return _peak_without(_simulate(scope, replace(settings, present=there), order), there)
+        inner = replace(settings, present=there, outer=frozenset(op.captures))
+        return _peak_without(_simulate(scope, inner, order), there)
 
     if op.subgraphs:
         return body_bytes(op, graph, body_peak, present)
@@ -169,7 +187,7 @@ class _Plan:
     """The planner's state: which buffer each value is in, and which buffers are free."""
 
     graph: Graph
-    ops: tuple[Op | None, ...]
+    ops: Sequence[Op | None]
     provider: str
     reuse: bool
     held: dict[str, _Allocation] = field(default_factory=dict)

@@ -43,7 +43,7 @@ RUNS = {
         MLP,
         "e = Exp(x) a = MatMul(e, u) s = Sigmoid(a) g = Mul(a, s) z = MatMul(g, d) y = Exp(z)",
         "u b d",
-        "Exp MatMul Gelu MatMul Exp",
+        "Exp MatMul QuickGelu MatMul Exp",
     ),
     "gate_is_no_silu": (
         MLP,
