@@ -80,6 +80,10 @@ class _Draft:
     def peak_bytes(self) -> int:
         return self.timeline.peak_bytes
 
+    def rank(self) -> tuple[int, float]:
+        """By what it holds; of two that hold the same, the faster one comes first."""
+        return self.peak_bytes, self.plan.predicted_slowdown
+
 
 class Trials:
     """Carries out plans for one model; what a plan takes on paper is found only once.
@@ -148,7 +152,7 @@ class Trials:
                 break  # as emitted, a plan holds more than its budget
             plan = self.planner.within(budget_bytes, limit)
             if plan is not None and plan.predicted_slowdown <= slowest:
-                best = min(best, self._drafted(plan), key=lambda draft: draft.peak_bytes)
+                best = min(best, self._drafted(plan), key=_Draft.rank)
         return self._emitted(best)
 
     def _drafted(self, plan: Plan) -> _Draft:

@@ -428,6 +428,16 @@ def test_where_no_plan_is_fast_enough_the_fastest_worth_it_is_tried(trials: Tria
     assert found.plan.predicted_slowdown == mildest.predicted_slowdown
 
 
+def test_of_plans_that_hold_the_same_the_faster_one_is_taken(
+    trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    least, held = trials.planner.least(2.0), trials.planner.timeline
+    monkeypatch.setattr(Trials, "_on_paper", lambda *_: held)
+    found = trials.smallest_within(2.0)
+    assert least is not None and found is not None
+    assert found.plan.predicted_slowdown < least.predicted_slowdown
+
+
 def test_a_plan_is_run_on_paper_once(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
     once = trials.smallest_within(1.7)
     assert once is not None and once.plan.regions
