@@ -19,7 +19,7 @@ import onnx_ir.passes.common as passes
 from numpy.typing import NDArray
 
 from ..errors import AutochunkError, ModelError
-from . import einsum, parts
+from . import einsum, parts, remade
 from .fold import run_time_ops
 from .model import ITEM_BITS, Graph, Op, Origin, Value
 from .sizes import bind_dims, evaluate_shape_vectors
@@ -99,11 +99,13 @@ def _nodes(model: ir.Model) -> tuple[ir.Node, ...]:
 def write_out(loaded: Loaded) -> Loaded:
     """The same model as plans are made for: with Einsums as products, and a product of parts as several.
 
-    `loaded` stays as it is, and shares its weights.
+    And what ORT would hold for ever and can be made from little is made for every op that reads it. `loaded`
+    stays as it is, and shares its weights.
     """
     model = loaded.model.clone()
+    again = remade.write_out(model)
     written = (*einsum.write_out(model), *parts.write_out(model))
-    return replace(derive(model, loaded.dims), written=written) if written else loaded
+    return replace(derive(model, loaded.dims), written=written) if written or again else loaded
 
 
 def _read(source: Source) -> ir.Model:
