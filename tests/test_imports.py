@@ -34,7 +34,9 @@ LAYERS = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
-CONVERTERS = {f"graph/{name}.py" for name in ("load", "sizes", "save", "einsum", "parts", "written")}
+CONVERTERS = {
+    f"graph/{name}.py" for name in ("load", "sizes", "save", "einsum", "parts", "remade", "written")
+}
 WRITERS = {"emit"}
 RUNNERS = {"runtime", "verify"}  # open finished models, original and result alike, to run them
 DOORS = {"trial", "result", "pipeline", "__init__"}  # name the types of models that callers hand in
