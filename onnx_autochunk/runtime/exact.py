@@ -43,20 +43,23 @@ class Prediction:
     why_raw: str = ""
 
 
-def exact_timeline(model: ir.Model, *, provider: str = "cpu", timeout_s: float | None = None) -> Prediction:
+def exact_timeline(
+    model: ir.Model, *, provider: str = "cpu", disabled: str = "", timeout_s: float | None = None
+) -> Prediction:
     """Predict a model's memory on ORT's own graph of it, or on the raw one where ORT's cannot be had.
 
     Args:
         model: with the shapes of its values, as `load` and emission leave it; it is not modified, and its
             weights are not read.
         provider: whose kernels.
+        disabled: optimizers that ORT is to leave out; see `session.disable`.
         timeout_s: for ORT to write its graph.
 
     Raises:
         UsageError: ONNX Runtime or the provider is missing.
     """
     try:
-        graph = optimized_graph(model, provider, timeout_s=timeout_s)
+        graph = optimized_graph(model, provider, disabled=disabled, timeout_s=timeout_s)
     except UsageError:
         raise
     except AutochunkError as error:
@@ -69,7 +72,9 @@ def simulate_optimized(graph: Graph, provider: str = "cpu") -> Timeline:
     return simulate(graph, order=range(len(graph.ops)), provider=provider, fuse=False)
 
 
-def optimized_graph(model: ir.Model, provider: str = "cpu", *, timeout_s: float | None = None) -> Graph:
+def optimized_graph(
+    model: ir.Model, provider: str = "cpu", *, disabled: str = "", timeout_s: float | None = None
+) -> Graph:
     """What ORT makes of a model, its ops in the order in which ORT runs them.
 
     Raises:
@@ -83,7 +88,7 @@ def optimized_graph(model: ir.Model, provider: str = "cpu", *, timeout_s: float 
             save_without_weights(model, source)
         except (OSError, ValueError) as error:
             raise ModelError(f"the model cannot be written for ONNX Runtime to optimize: {error}") from error
-        optimized_model(source, out, provider, weights=False, timeout_s=timeout_s)
+        optimized_model(source, out, provider, weights=False, disabled=disabled, timeout_s=timeout_s)
         return read_optimized(out)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import launch
 from .launch import Json
-from .session import open_session, session_options
+from .session import disable, open_session, session_options
 
 SMALL_BYTES = 1 << 12  # weights below this size stay in the file
 READ_BYTES = 1 << 16  # when the others are left out: what `load` reads has to stay
@@ -20,6 +20,7 @@ def optimized_model(
     provider: str = "cpu",
     *,
     weights: bool = True,
+    disabled: str = "",
     timeout_s: float | None = None,
 ) -> None:
     """Save ONNX Runtime's optimised form of a model; weights go to `<out_path>.data`.
@@ -31,6 +32,7 @@ def optimized_model(
         out_path: the file to write.
         provider: whose kernels and layouts to optimise for.
         weights: without them the data file is empty: enough to read the graph, and much faster.
+        disabled: optimizers to leave out; see `session.disable`.
         timeout_s: after which the child is killed; None waits for ever.
 
     Raises:
@@ -48,6 +50,7 @@ def optimized_model(
         "data": data.name,
         "small_bytes": SMALL_BYTES if weights else READ_BYTES,
         "provider": provider,
+        "disabled": disabled,
     }
     if weights:
         launch.call(_save_optimized, request, timeout_s=timeout_s)
@@ -63,7 +66,7 @@ def optimized_model(
 
 def _save_optimized(request: Json) -> Json:
     """Runs in the child."""
-    options = session_options(threads=1)
+    options = disable(session_options(threads=1), request["disabled"])
     options.optimized_model_filepath = request["out"]
     for key, value in {
         "session.optimized_model_external_initializers_file_name": request["data"],

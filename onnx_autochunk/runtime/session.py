@@ -75,6 +75,20 @@ def exact_options(*, threads: int | None = None) -> ort.SessionOptions:
     return options
 
 
+def disable(options: ort.SessionOptions, optimizers: str) -> ort.SessionOptions:
+    """The same options without some of ONNX Runtime's optimizers.
+
+    Args:
+        options: from one of the functions above; changed in place.
+        optimizers: their names, separated by semicolons; empty disables none.
+
+    Source: onnxruntime_session_options_config_keys.h, kOrtSessionOptionsDisableSpecifiedOptimizers.
+    """
+    if optimizers:
+        options.add_session_config_entry("optimization.disable_specified_optimizers", optimizers)
+    return options
+
+
 def open_session(
     path: str | os.PathLike[str], *, options: ort.SessionOptions, provider: str = "cpu"
 ) -> ort.InferenceSession:

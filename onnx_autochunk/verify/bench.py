@@ -14,6 +14,7 @@ import onnx_ir as ir
 from ..errors import VerificationError
 from ..graph.save import save
 from ..options import Options
+from ..runtime.crash import explained
 from ..runtime.exact import exact_timeline
 from .arrays import Array
 from .compare import Comparison
@@ -22,6 +23,8 @@ from .inputs import load_inputs, random_inputs, read_specs
 from .measure import PeakMeasurement, TimeMeasurement, measure_peak, measure_time
 
 MEASURED_SEED = 0
+NO_VERIFY = "--no-verify rewrites it without running it"
+ANOTHER_FORM = "Another --form may give a model that loads"
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class Bench:
     @cached_property
     def baseline(self) -> PeakMeasurement:
         """Memory of the original."""
-        return measure_peak(self.original, self.inputs[0], threads=self.options.threads)
+        with explained(self.original, advice=NO_VERIFY):
+            return measure_peak(self.original, self.inputs[0], threads=self.options.threads)
 
     def predict(self, model: ir.Model) -> int:
         """The peak of a model on ONNX Runtime's own graph of it, without running it."""
@@ -69,15 +73,16 @@ class Bench:
             VerificationError: they differ by more than the tolerance.
         """
         options = self.options
-        found = compare_models(
-            self.original,
-            path,
-            self.inputs,
-            rtol=options.rtol,
-            atol=options.atol,
-            provider=options.provider,
-            threads=options.threads,
-        )
+        with explained(path, options.provider, ANOTHER_FORM):
+            found = compare_models(
+                self.original,
+                path,
+                self.inputs,
+                rtol=options.rtol,
+                atol=options.atol,
+                provider=options.provider,
+                threads=options.threads,
+            )
         if not found.passed:
             raise VerificationError(
                 f"the rewritten model computes something else, so nothing was written: {found.reason}. This "

@@ -21,7 +21,7 @@ from statistics import median
 from ..errors import UsageError
 from ..runtime import launch
 from ..runtime.launch import EXACT_MEMORY, Json
-from ..runtime.session import default_options, exact_options, open_session, runner, start_library
+from ..runtime.session import default_options, disable, exact_options, open_session, runner, start_library
 from .arrays import Array, load_arrays, save_arrays
 
 STATUS = Path("/proc/self/status")
@@ -81,6 +81,7 @@ def measure_peak(
     *,
     threads: int | None = None,
     default_session: bool = True,
+    disabled: str = "",
     timeout_s: float | None = None,
 ) -> PeakMeasurement:
     """Measure the memory of one model on the CPU provider.
@@ -90,6 +91,7 @@ def measure_peak(
         inputs: arrays by input name; they are not counted.
         threads: threads within an operator; None or 0 leaves the number to ONNX Runtime.
         default_session: measure `default_session_rise_bytes` too, in a second child.
+        disabled: optimizers to run without, for models on which one crashes; see `session.disable`.
         timeout_s: for each child.
 
     Raises:
@@ -100,6 +102,7 @@ def measure_peak(
     _require_proc()
     with _saved(inputs) as folder:
         request = {"path": str(Path(path).absolute()), "inputs": folder, "threads": threads}
+        request["disabled"] = disabled
         exact = launch.call(_peak, request, environment=EXACT_MEMORY, timeout_s=timeout_s)
         rise = None
         if default_session:
@@ -170,7 +173,7 @@ def _require_proc() -> None:
 def _peak(request: Json) -> Json:
     """Runs in the child."""
     feeds = load_arrays(Path(request["inputs"]))
-    options = exact_options(threads=request["threads"])
+    options = disable(exact_options(threads=request["threads"]), request["disabled"])
     start_library()
     before = _settled_bytes()
     start = time.perf_counter()
@@ -186,7 +189,7 @@ def _peak(request: Json) -> Json:
 def _default_rise(request: Json) -> Json:
     """Runs in the child."""
     feeds = load_arrays(Path(request["inputs"]))
-    options = default_options(threads=request["threads"])
+    options = disable(default_options(threads=request["threads"]), request["disabled"])
     session = open_session(request["path"], options=options)
     once = runner(session, feeds)
     loaded = _settled_bytes()

@@ -49,3 +49,12 @@ def leave(request: Json) -> Json:
 def sleep(request: Json) -> Json:
     time.sleep(request["seconds"])
     return {}
+
+
+def segfault(request: Json) -> Json:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return request
+
+
+def segfault_with_all_optimizers(request: Json) -> Json:
+    return request if request["disabled"] else segfault(request)
