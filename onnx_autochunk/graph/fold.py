@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from .half import lacks_kernel
 from .model import Graph, Op, Origin, Value
 
 MAX_FOLDED_BYTES = 1 << 30  # measured: a larger result is left to run time
@@ -30,7 +31,7 @@ def run_time_ops(graph: Graph) -> RunTime:
     values = dict(graph.values)
     kept: list[Op] = []
     for op in graph.ops:
-        if _folds(op, values):
+        if _folds(op, values) and not lacks_kernel(op, graph):
             values.update(
                 (name, replace(values[name], origin=Origin.CONSTANT)) for name in op.outputs if name
             )

@@ -10,7 +10,7 @@ Source: onnxruntime/core/optimizer/nchwc_transformer.cc.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -23,8 +23,8 @@ JOIN_ALONE = frozenset("LeakyRelu Clip".split())  # likewise, but not behind a s
 STAY = frozenset("Relu Sigmoid Tanh HardSigmoid Gelu QuickGelu".split())  # compute on blocks otherwise
 
 
-def in_blocks(graph: Graph, ops: Sequence[Op | None], outer: Collection[str] = ()) -> Layout:
-    """What runs at the place of each op, and the copies between the two layouts.
+def bring_into_blocks(layout: Layout) -> None:
+    """Find what runs in blocks at the place of each op, and the copies between the two layouts.
 
     The rules it follows:
         1. A Conv over two axes by a constant of this very graph is blocked if its input's channels are a
@@ -33,16 +33,9 @@ def in_blocks(graph: Graph, ops: Sequence[Op | None], outer: Collection[str] = (
         2. What reads blocked results only stays in the layout: an activation (one behind a Conv joins it), a
            sum or product of equal shapes (a sum joins a Conv before it), a Concat of channels, an upsampling.
         3. Everything else reads a copy in the usual layout.
-
-    Args:
-        graph: as exported.
-        ops: the op that runs at each place; None when nothing does.
-        outer: values of the graph around this one, if it is a body: no weights of a blocked Conv.
     """
-    layout = Layout(graph, list(ops), graph.values, frozenset(outer))
-    if any(op is not None and op.type in ENTRIES for op in ops):
+    if any(op is not None and op.type in ENTRIES for op in layout.run):
         layout.convert()
-    return layout
 
 
 @dataclass(slots=True)
@@ -50,13 +43,15 @@ class Layout:
     """What runs, and the state of the conversion.
 
     Attributes:
-        run: what runs at each place, without copies.
-        values: the graph's, with those in blocks.
+        graph: as exported.
+        run: the op that runs at each place, without copies; None when nothing does.
+        values: the graph's, with those that copies make.
+        outer: values of the graph around this one, if it is a body: no weights of a blocked Conv.
         inside: the blocked name of each result of a blocked op.
         entered: the name of each value's blocked copy.
         open: the place of the blocked Conv that computes a value and can still take in an activation.
         summed: results that a Conv computes together with a sum.
-        copies: the op that makes a copy, by its result.
+        copies: the op that makes a copy in another layout or element type, by its result.
     """
 
     graph: Graph
@@ -73,7 +68,8 @@ class Layout:
     def convert(self) -> None:
         """Bring each op for which there is a rule into the layout, in file order."""
         self.values = dict(self.values)
-        self.uses.update(name for op in self.run if op is not None for name in op.reads)
+        copies = self.needed_copies().values()
+        self.uses.update(name for op in (*self.run, *copies) if op is not None for name in op.reads)
         self.uses.update(self.graph.outputs)
         for op in tuple(self.run):
             rule = None if op is None else _RULES.get(op.type)
@@ -84,8 +80,14 @@ class Layout:
         """The copies that somebody reads or that are results of the run, by the value they make."""
         if not self.copies:
             return {}
-        read = {name for op in self.run if op is not None for name in op.reads} | set(self.graph.outputs)
-        return {name: op for name, op in self.copies.items() if name in read}
+        waiting = [name for op in self.run if op is not None for name in op.reads] + list(self.graph.outputs)
+        found: dict[str, Op] = {}
+        while waiting:
+            name = waiting.pop()
+            if name in self.copies and name not in found:
+                found[name] = self.copies[name]
+                waiting.extend(found[name].reads)
+        return found
 
     def image(self, name: str) -> tuple[int, ...] | None:
         """Shape of a float32 tensor of four axes."""

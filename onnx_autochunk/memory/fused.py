@@ -14,7 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from ..graph.half import lacks_kernel
 from ..graph.model import Graph, Op, Origin
+from .halves import Constants
 
 RANDOM = frozenset(
     "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Multinomial Bernoulli".split()
@@ -24,7 +26,7 @@ MOST_STEPS = 8  # on either side of its Tanh, Erf or Sigmoid
 CURVES = frozenset("Tanh Erf Sigmoid".split())  # the op in the middle of Gelu and SiLU
 
 
-def ops_as_run(graph: Graph) -> tuple[Op | None, ...]:
+def ops_as_run(graph: Graph, halves: Constants | None = None) -> tuple[Op | None, ...]:
     """For each op of the graph, the op that runs at its place; None when nothing runs there.
 
     The rules it follows:
@@ -32,31 +34,42 @@ def ops_as_run(graph: Graph) -> tuple[Op | None, ...]:
         2. A MatMul by a constant matrix joins the Add of a constant vector, any MatMul a Mul or Div by a
            scalar.
         3. The steps of Gelu and SiLU around one Tanh, Erf or Sigmoid become one op.
+        4. In float16 on the CPU, what lacks a kernel is not folded, a scalar that is cast is none, and only
+           a MatMul and an Add join unless a constant was converted.
+
+    Args:
+        graph: as exported.
+        halves: its constants in float16; None where float16 has all kernels.
     """
-    return _Rewrite.of(graph).ops()
+    return _Rewrite.of(graph, halves).ops()
 
 
 @dataclass(frozen=True, slots=True)
 class _Rewrite:
     graph: Graph
     constants: frozenset[str]
+    halves: Constants | None
 
     @classmethod
-    def of(cls, graph: Graph) -> _Rewrite:
+    def of(cls, graph: Graph, halves: Constants | None) -> _Rewrite:
         constants = {name for name, value in graph.values.items() if value.origin is Origin.CONSTANT}
         for op in graph.ops:
-            if op.type not in RANDOM and not op.subgraphs and constants.issuperset(op.reads):
+            runs = op.type in RANDOM or bool(op.subgraphs) or not constants.issuperset(op.reads)
+            if not runs and (halves is None or not lacks_kernel(op, graph)):
                 constants.update(op.outputs)
-        return cls(graph, frozenset(constants - graph.results))
+        return cls(graph, frozenset(constants - graph.results), halves)
 
     def ops(self) -> tuple[Op | None, ...]:
         run: list[Op | None] = [op if self._runs(op) else None for op in self.graph.ops]
         for op in self.graph.ops:
             if op.type == "MatMul":
                 self._join(op, run)
-            elif op.type in CURVES:
+            elif op.type in CURVES and self._fuses():
                 self._join_activation(op, run)
         return tuple(run)
+
+    def _fuses(self) -> bool:
+        return self.halves is None or self.halves.converted
 
     def _runs(self, op: Op) -> bool:
         return not self.constants.issuperset(name for name in op.outputs if name)
@@ -74,7 +87,9 @@ class _Rewrite:
     def _takes_in(self, product: Op, after: Op) -> bool:
         other = next((name for name in after.inputs if name != product.outputs[0]), "")
         if after.type in {"Mul", "Div"}:
-            return self._is_scalar(other) and (after.type == "Mul" or after.inputs[1] == other)
+            return (
+                self._fuses() and self._is_scalar(other) and (after.type == "Mul" or after.inputs[1] == other)
+            )
         by_matrix = product.inputs[1] in self.constants and self._rank(product.inputs[1]) == 2
         return after.type == "Add" and other in self.constants and self._rank(other) == 1 and by_matrix
 
@@ -155,6 +170,8 @@ class _Rewrite:
 
     def _is_scalar(self, name: str) -> bool:
         shape = self.graph.shape(name)
+        if self.halves is not None and name in self.halves.cast:
+            return False
         return name in self.constants and shape is not None and prod(shape) == 1
 
     def _rank(self, name: str) -> int | None:

@@ -90,6 +90,7 @@ def simulate(
 def _simulate(graph: Graph, settings: _Settings, order: Sequence[int] | None) -> Timeline:
     running = _running(with_blocked_shapes(graph), settings, order)
     graph, calls = running.graph, running.calls
+    settings = replace(settings, converted=running.converted)
     plan = _Plan(graph, [op for _, op in calls], settings.provider, settings.reuse, there=settings.present)
     for call, (_, op) in enumerate(calls):
         if op:
@@ -105,7 +106,7 @@ def _simulate(graph: Graph, settings: _Settings, order: Sequence[int] | None) ->
 
 def _running(graph: Graph, settings: _Settings, order: Sequence[int] | None) -> Running:
     if settings.fuse:
-        return as_run(graph, order, settings.provider, settings.outer)
+        return as_run(graph, order, settings.provider, settings.outer, converted=settings.converted)
     return as_it_stands(graph, execution_order(graph) if order is None else order)
 
 
@@ -127,6 +128,7 @@ class _Settings:
     Attributes:
         present: results of the graph whose memory is there before they are computed, and counted elsewhere.
         outer: values of the graphs around it that it reads.
+        converted: whether ORT converted constants of those from float16.
     """
 
     provider: str
@@ -134,6 +136,7 @@ class _Settings:
     fuse: bool
     present: frozenset[str] = frozenset()
     outer: frozenset[str] = frozenset()
+    converted: bool = False
 
 
 def _live_bytes(buffers: Sequence[Buffer], extra: Sequence[int]) -> tuple[int, ...]:

@@ -214,7 +214,8 @@ def with_weights(proto: onnx.ModelProto, names: str) -> onnx.ModelProto:
     for name in names.split():
         value = next(value for value in proto.graph.input if value.name == name)
         shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        data = rng.standard_normal(shape, dtype=np.float32) / 16
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+        data = (rng.standard_normal(shape, dtype=np.float32) / 16).astype(dtype)
         proto.graph.initializer.append(onnx.numpy_helper.from_array(data, name))
         proto.graph.input.remove(value)
     return proto

@@ -45,6 +45,16 @@ def peaks(paths: Iterable[str], *, optimized: str | None = None, reuse: bool = T
     return [int(peak) for peak in answer["peaks"]]
 
 
+def optimized_runs(models: Mapping[str, onnx.ModelProto], folder: Path) -> dict[str, tuple[Path, int]]:
+    """Of each model the file of the graph that ran, and its activation peak."""
+    paths = save(models, folder)
+    found = peaks(paths.values(), optimized=".run.onnx")
+    return {
+        name: (Path(f"{path}.run.onnx"), peak)
+        for (name, path), peak in zip(paths.items(), found, strict=True)
+    }
+
+
 def sequences(paths: Iterable[str]) -> list[list[str]]:
     """Names of the nodes of each model in the order they ran."""
     answer = launch.call(_sequences, {"paths": list(paths)})

@@ -126,17 +126,11 @@ CASES = {
     ),
 }
 MODELS = {name: with_weights(model(sig, nodes, 20), weights) for name, (sig, nodes, weights) in CASES.items()}
-OPTIMIZED = ".run.onnx"
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, tuple[Path, int]]:
-    """Path of the graph that ran, and its peak."""
-    paths = ort_truth.save(MODELS, tmp_path_factory.mktemp("blocked"))
-    found = ort_truth.peaks(paths.values(), optimized=OPTIMIZED)
-    return {
-        name: (Path(path + OPTIMIZED), peak) for (name, path), peak in zip(paths.items(), found, strict=True)
-    }
+    return ort_truth.optimized_runs(MODELS, tmp_path_factory.mktemp("blocked"))
 
 
 @pytest.mark.parametrize("name", CASES)
