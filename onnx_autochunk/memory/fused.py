@@ -72,7 +72,7 @@ class _Rewrite:
         return self.halves is None or self.halves.converted
 
     def _runs(self, op: Op) -> bool:
-        return not self.constants.issuperset(name for name in op.outputs if name)
+        return not op.outputs or not self.constants.issuperset(name for name in op.outputs if name)
 
     def _join(self, product: Op, run: list[Op | None]) -> None:
         """Move a MatMul into the op after it."""

@@ -157,7 +157,7 @@ def _extra_bytes(op: Op, graph: Graph, settings: _Settings, present: frozenset[s
 
     if op.subgraphs:
         return body_bytes(op, graph, body_peak, present)
-    return temporary_bytes(op, graph, settings.provider, used=op.outputs[0] in present)
+    return temporary_bytes(op, graph, settings.provider, used=not present.isdisjoint(op.outputs[:1]))
 
 
 def _peak_without(timeline: Timeline, names: frozenset[str]) -> int:

@@ -52,7 +52,7 @@ def _again(search: Search, region: Region, option: Option, body: Body) -> Iterat
     found = tuple(candidates(inner))
     if not found:
         return
-    copied = _copied_bytes(search, region, option, body)
+    beside = _copied_bytes(search, region, option, body) - _written_bytes(body)
     selector = Selector(inner.timeline.live_bytes, found)
     budgets = [budget for budget in selector.budgets() if budget < inner.timeline.peak_bytes]
     for budget in budgets[:: max(1, len(budgets) // BUDGETS)]:
@@ -65,7 +65,7 @@ def _again(search: Search, region: Region, option: Option, body: Body) -> Iterat
             extra_seconds=option.extra_seconds + option.chunking.count * selection.extra_seconds,
             load_seconds=option.load_seconds + selection.load_seconds,
             resident_bytes=option.resident_bytes + selection.resident_bytes,
-            nest=Nest(loops, copied + budget),
+            nest=Nest(loops, max(0, beside + budget)),
         )
 
 
@@ -97,3 +97,8 @@ def _copied_bytes(search: Search, region: Region, option: Option, body: Body) ->
     even = not option.chunking.tail
     cuts = [cut for cut in region.sliced if not is_view(search.setting.graph, cut, even)]
     return sum(body.graph.values[body.slices[cut]].nbytes for cut in cuts)
+
+
+def _written_bytes(body: Body) -> int:
+    """Results of the last chunk take no memory until it writes them, and are counted around the loop."""
+    return sum(body.graph.values[name].nbytes for name in body.graph.outputs)

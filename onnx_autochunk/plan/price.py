@@ -1,20 +1,21 @@
 """What a candidate region costs: its peak and its time as functions of the chunk length, for each form.
 
-The interval is run on paper as prefix | loop | suffix with the planner's own rules (`memory.lifetime`); the
-body is run once at full extent, and since every value in it carries the flow its peak is proportional to
-the length.
+The interval is run on paper as prefix | loop | suffix with the planner's own rules (`memory.lifetime`). In
+the body every value carries the flow, so that what is held at a step is proportional to the length; only
+halos and what kernels take for themselves are not: then two lengths give a line for each step.
 """
 
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
 from ..axes import Position
 from ..graph.model import Graph, Op, Origin, Value
-from ..memory.lifetime import Timeline, simulate
+from ..memory.kernels import temporary_bytes
+from ..memory.lifetime import simulate
 from ..options import Form
 from .body import body_of
 from .feeders import Front, in_order
@@ -28,26 +29,44 @@ ELSEWHERE = Value("autochunk.elsewhere", "float32", None, Origin.INPUT)
 
 
 @dataclass(frozen=True, slots=True)
-class Footprint:
-    """Peak of one region in one form, in bytes, as a function of the chunk length."""
+class BodyPeak:
+    """Peak of a body: the highest of some lines over the chunk length, each of bytes and bytes per step."""
 
-    around: int  # the highest of prefix and suffix
-    loop: int  # held while the loop runs, without its body; with what halos add to that
-    per_step: float  # of the body, for each step of the chunk's length
-    feeders: tuple[tuple[int, float], ...] = ()  # the same two of each feeder
+    lines: tuple[tuple[float, float], ...]
+
+    def at(self, length: int) -> int:
+        """The peak for one length."""
+        return int(max(fixed + per_step * length for fixed, per_step in self.lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Peak of one region in one form, in bytes, as a function of the chunk length.
+
+    Attributes:
+        around: the highest of prefix and suffix.
+        loop: held while the loop runs, without its body.
+        body: peak of the body.
+        feeders: the last two of each feeder.
+    """
+
+    around: int
+    loop: int
+    body: BodyPeak
+    feeders: tuple[tuple[int, BodyPeak], ...] = ()
 
     def peak_bytes(self, length: int) -> int:
         """Peak of the whole interval, without its feeders."""
-        return max(self.around, self.loop + int(self.per_step * length))
+        return max(self.around, self.loop + self.body.at(length))
 
     def is_deep(self, length: int) -> bool:
         """True when the body holds more than is held around it."""
-        return self.per_step * length > self.loop
+        return self.body.at(length) > self.loop
 
     def feeder_bytes(self, at: int, length: int) -> int:
         """What is held while a feeder runs."""
-        loop, per_step = self.feeders[at]
-        return loop + int(per_step * length)
+        loop, body = self.feeders[at]
+        return loop + body.at(length)
 
 
 def is_view(graph: Graph, cut: Cut, even: bool) -> bool:
@@ -80,57 +99,61 @@ def footprint(
     timeline = simulate(steps, order=range(len(steps.ops)), provider=provider)
     *others, at = [op.index for op in steps.ops if op.type == LOOP]
     outside = [held for step, held in enumerate(timeline.live_bytes) if step not in (*others, at)]
-    if region.accumulator is None:
-        halo, per_step = _body(graph, region, form, provider, even)
-    else:
-        halo, per_step = _accumulating(graph, region, form, provider, rules or Rules(graph, ()), even)
     fed = {op.outputs[0]: timeline.live_bytes[op.index] for op in steps.ops if op.type == LOOP}
     return Footprint(
         around=max(outside, default=0),
-        loop=timeline.live_bytes[at] + halo,
-        per_step=per_step,
+        loop=timeline.live_bytes[at],
+        body=_body(graph, region, form, provider, even)
+        if region.accumulator is None
+        else _accumulating(graph, region, form, provider, rules or Rules(graph, ()), even),
         feeders=tuple(
-            _fed(graph, feeder, feeding, provider, fed[_pieces(feeder.outputs[0].value)])
+            (fed[_pieces(feeder.outputs[0].value)], _body(graph, feeder, feeding, provider, even=False))
             for feeder, feeding in _feeders(front)
         ),
     )
 
 
-def _fed(graph: Graph, feeder: Region, form: Form, provider: str, live_bytes: int) -> tuple[int, float]:
-    halo, per_step = _body(graph, feeder, form, provider, even=False)
-    return live_bytes + halo, per_step
-
-
-def _body(graph: Graph, region: Region, form: Form, provider: str, even: bool) -> tuple[int, float]:
-    """Peak of the body: what halos add, and for each step; halos make it differ from a proportion."""
-    whole = body_bytes(graph, region, form, provider, even=even)
-    if not region.varies:
-        return 0, whole / region.extent
+def _body(graph: Graph, region: Region, form: Form, provider: str, even: bool) -> BodyPeak:
+    """Peak of the body, by what is held at each step of it when a chunk is short and when it is long."""
+    ops = (graph.ops[index] for index in region.ops)
+    if not region.varies and not any(temporary_bytes(op, graph, provider) for op in ops):
+        return BodyPeak(((0, max(body_bytes(graph, region, form, provider, even=even)) / region.extent),))
     short, long = max(1, region.extent // 8), max(2, region.extent // 2)
     low, high = (
         body_bytes(_at_length(graph, region, length), region, form, provider, even=even)
         for length in (short, long)
     )
-    per_step = max(0.0, (high - low) / (long - short))
-    return max(0, int(low - per_step * short)), per_step
+    return _lines_through((short, low), (long, high))
 
 
 def _accumulating(
     graph: Graph, region: Region, form: Form, provider: str, rules: Rules, even: bool
-) -> tuple[int, float]:
-    """What is carried from chunk to chunk, with all that does not grow with the chunk; and for each step."""
+) -> BodyPeak:
+    """The same where chunks hand on what is carried, and all else that does not grow with the chunk."""
     short, long = max(1, region.extent // 64), max(2, region.extent // 16)
     low, high = (_chunk_bytes(graph, region, form, provider, rules, n, even) for n in (short, long))
-    per_step = max(0.0, (high - low) / (long - short))
-    return max(0, int(low - per_step * short)), per_step
+    return _lines_through((short, low), (long, high))
+
+
+def _lines_through(low: tuple[int, Sequence[int]], high: tuple[int, Sequence[int]]) -> BodyPeak:
+    """Lines through what is held at each step with two lengths, without those that lie below another."""
+    (short, less), (long, more) = low, high
+    slopes = [max(0.0, (late - early) / (long - short)) for early, late in zip(less, more, strict=True)]
+    lines = {(max(0.0, held - slope * short), slope) for held, slope in zip(less, slopes, strict=True)}
+    return BodyPeak(tuple(sorted(line for line in lines if not _is_below(line, lines))))
+
+
+def _is_below(line: tuple[float, float], others: Iterable[tuple[float, float]]) -> bool:
+    return any(fixed >= line[0] and slope >= line[1] for fixed, slope in others if (fixed, slope) != line)
 
 
 def _chunk_bytes(
     graph: Graph, region: Region, form: Form, provider: str, rules: Rules, length: int, even: bool
-) -> int:
-    """Peak of one chunk with the states around it: a Scan has two buffers of each beside the first.
+) -> tuple[int, ...]:
+    """What is held at each step of one chunk with the states around it.
 
-    Where chunks are written out, each keeps its buffers for the next.
+    A Scan has two buffers of each state beside the first, and its results are there only as far as they are
+    written. Where chunks are written out, each keeps its buffers for the next.
 
     Source: onnxruntime/core/providers/cpu/controlflow/scan_utils.cc, LoopStateVariable.
     """
@@ -145,9 +168,11 @@ def _chunk_bytes(
     ops = _numbered([*(Op(0, "", COPY, (ELSEWHERE.name,), (name,)) for name in names), *body.graph.ops])
     chunk = Graph(ops, _own(values, ops), (), body.graph.outputs)
     timeline = simulate(chunk, provider=provider)
-    if form is Form.SCAN:
-        return timeline.peak_bytes + 2 * states
-    return sum(buffer.nbytes for buffer in timeline.buffers) + states
+    if form is not Form.SCAN:
+        return (sum(buffer.nbytes for buffer in timeline.buffers) + states,)
+    assert region.accumulator is not None
+    result = graph.values[region.accumulator.value].nbytes  # counted around the loop
+    return tuple(max(0, live - states) + 3 * states - result for live in timeline.live_bytes)
 
 
 def _at_length(graph: Graph, region: Region, length: int) -> Graph:
@@ -164,8 +189,14 @@ def _at_length(graph: Graph, region: Region, length: int) -> Graph:
     return replace(graph, values=values)
 
 
-def body_bytes(graph: Graph, region: Region, form: Form, provider: str, *, even: bool = True) -> int:
-    """Peak of the body when one chunk is all; slices it takes count, results it writes in place do not."""
+def body_bytes(
+    graph: Graph, region: Region, form: Form, provider: str, *, even: bool = True
+) -> tuple[int, ...]:
+    """What is held at each step of the body when one chunk is all; slices it takes count.
+
+    A Scan's results are there already, as far as they are written: the part of the last chunk is not until
+    the end (`memory.control`).
+    """
     slices = [cut for cut in region.sliced if form is not Form.SCAN or not is_view(graph, cut, even)]
     copies = {cut: f"{cut.value}/{number}" for number, cut in enumerate(slices)}
     values = _over(graph.values)
@@ -177,17 +208,8 @@ def body_bytes(graph: Graph, region: Region, form: Form, provider: str, *, even:
     ops += [_read_copies(graph.ops[index], region.flow, renamed) for index in region.ops]
     outputs = tuple(cut.value for cut in region.outputs)
     body = Graph(_numbered(ops), _own(values, ops), (), outputs)
-    timeline = simulate(body, provider=provider)
-    return _peak_without(timeline, outputs) if form is Form.SCAN else timeline.peak_bytes
-
-
-def _peak_without(timeline: Timeline, outputs: tuple[str, ...]) -> int:
-    """The peak without the buffers of results that the loop writes where they belong."""
-    written = [b for b in timeline.buffers if b.values[0] in outputs]
-    return max(
-        live - sum(b.nbytes for b in written if b.first_step <= step <= b.last_step)
-        for step, live in enumerate(timeline.live_bytes)
-    )
+    written = sum(graph.values[name].nbytes for name in outputs) if form is Form.SCAN else 0
+    return tuple(max(0, live - written) for live in simulate(body, provider=provider).live_bytes)
 
 
 def _read_copies(op: Op, flow: Mapping[str, Position], renamed: Mapping[tuple[str, Position], str]) -> Op:
@@ -203,7 +225,7 @@ def _interval(
     values[ELSEWHERE.name] = ELSEWHERE
     held = around.held[region.start]
     for name in (*region.results, *(cut.value for feeder, _ in _feeders(front) for cut in feeder.outputs)):
-        values[_pieces(name)] = replace(values[name], name=_pieces(name))
+        values[_pieces(name)] = _put_side_by_side(values[name])
     before = [graph.ops[index] for index in (region.hoisted if front is None else front.plain)]
     for feeder, feeding in _feeders(front):
         before += _loop(graph, feeder, feeding, even=False)
@@ -214,7 +236,8 @@ def _interval(
     results = dict.fromkeys(name for op in ops for name in op.outputs)
     needed = tuple(name for name in results if around.last_read(name) > region.end)
     ops.append(Op(0, "", RELEASE, needed, ()))
-    return Graph(_numbered(ops), _own(values, ops), (), ())
+    outputs = tuple(name for name in results if name in graph.results)
+    return Graph(_numbered(ops), _own(values, ops), (), outputs)
 
 
 def _feeders(front: Front | None) -> list[tuple[Region, Form]]:
@@ -224,6 +247,11 @@ def _feeders(front: Front | None) -> list[tuple[Region, Form]]:
 def _pieces(name: str) -> str:
     """What a loop makes of a region's output, before it is put together."""
     return f"{name}/pieces"
+
+
+def _put_side_by_side(value: Value) -> Value:
+    """The pieces of a value: one more axis, so that they take over no buffer of the same shape."""
+    return replace(value, name=_pieces(value.name), shape=(1, *(value.shape or ())))
 
 
 def _loop(graph: Graph, region: Region, form: Form, *, even: bool) -> list[Op]:

@@ -32,6 +32,9 @@ SCORES = (
 )
 HIGH = "float[32,4,256]"
 COLUMNS = "s = Softmax<axis=2>(x) c = Concat<axis=1>(s, s, s, s, s, s, s, s) e = Erf(c) r = ReduceSum(e, one)"
+SUMS = "l = Softmax<axis=1>(x) s = ReduceSum(l, two) t = Transpose<perm=[0,2,1]>(s) q = MatMul(s, t)"
+MANY = "float[1,64,16,2]"
+SMALL = "s = Softmax<axis=2>(x) t = Transpose<perm=[0,1,3,2]>(s) u = Exp(s) p = MatMul(s, t) q = Softmax(p)"
 
 MODELS: dict[str, ModelProto] = {
     "mlp": model(f"({X} x) => ({X} y) {{ {MLP} y = Softmax<axis=1>(r) }}", WEIGHTS),
@@ -41,14 +44,19 @@ MODELS: dict[str, ModelProto] = {
     ),
     "transformer": transformer(1),
 }
+# Written out, a slice of an input may run before what is hoisted.
+SCANNED: dict[str, ModelProto] = {
+    # the statistics are read again after the loop
+    "kept": model(f"({X} x) => ({X} z) {{ {SUMS} y = MatMul(q, s) z = Add(y, l) }}", {}, two=[2]),
+    # so many small matrices that their records count, which do not shrink with the chunks
+    "records": model(f"({MANY} x) => ({MANY} y) {{ {SMALL} r = MatMul(q, u) y = Softmax<axis=2>(r) }}", {}),
+}
 
 # Least and most of the predicted peak that the emitted model may hold. Written-out chunks share the model's
 # own memory, where what the ops before them leave behind counts; a Scan's body has its own.
 # Dead buffers kept for values outside a region are no part of its price; without them it is never exceeded.
-BOUNDS = {Form.SCAN: (0.84, 1.08), Form.SWEEP: (0.85, 1.2), Form.UNROLL: (0.75, 1.2)}
+BOUNDS = {Form.SCAN: (0.94, 1.12), Form.SWEEP: (0.85, 1.2), Form.UNROLL: (0.75, 1.2)}
 ALONE = 1.01
-# Prices of loops in a loop are made of two simulations, and miss what both share; plans are simulated whole.
-NESTED = 1.6
 
 
 def priced(planner: Planner) -> Iterator[tuple[Region, Option]]:
@@ -87,22 +95,32 @@ def nested(source: Loaded, region: Region, chunking: Chunking, nest: Nest) -> Ne
 def test_predicted_and_emitted_peaks_agree(form: Form) -> None:
     low, high = BOUNDS[form]
     seen = set()
-    for name, proto in MODELS.items():
+    for name, proto in (MODELS | (SCANNED if form is Form.SCAN else {})).items():
         source = load(proto)
         planner = make_planner(source.graph, Options(), CostModel.load(), (form,))
         for region, option in priced(planner):
             ratio = emitted_peak(source, region, option) / option.peak_bytes
-            assert low <= ratio <= (NESTED if option.nest else high), (
+            assert low <= ratio <= high, (
                 name,
                 region.start,
                 region.end,
                 option,
                 ratio,
             )
-            if not option.nest:
-                assert emitted_peak(source, region, option, reuse=False) <= ALONE * option.peak_bytes
+            assert emitted_peak(source, region, option, reuse=False) <= ALONE * option.peak_bytes
             seen.add(name)
     assert seen >= {"mlp"}
+
+
+@pytest.mark.parametrize("name", ["mlp", "scores", "columns", *SCANNED])
+def test_scans_by_themselves_are_priced_as_emitted(name: str) -> None:
+    source = load((MODELS | SCANNED)[name])
+    planner = make_planner(source.graph, Options(), CostModel.load(), (Form.SCAN,))
+    found = list(priced(planner))
+    assert found
+    for region, option in found:
+        held = emitted_peak(source, region, option)
+        assert option.peak_bytes == pytest.approx(held, rel=4e-3), (region, option)
 
 
 def longest(nodes: str, axis: int = 1) -> tuple[Loaded, Region]:
