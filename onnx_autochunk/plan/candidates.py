@@ -134,6 +134,7 @@ class Search:
         return max(self.timeline.live_bytes[start : end + 1]) - self.lifetimes.kept_bytes[start]
 
 
+Footprints: TypeAlias = Mapping[bool, Footprint]  # with chunks of equal length, and with a shorter last one
 Nested: TypeAlias = Callable[[Search, Region, Sequence[Option]], Iterator[Option]]
 
 
@@ -221,17 +222,17 @@ def _options(search: Search, region: Region) -> tuple[Option, ...]:
     found: list[Option] = []
     for form in _forms(search, region):
         ways = _menu(search, region, form)
+        costs = _footprints(search, region, ways)
         if search.nested and form is Form.SCAN and before > DEEP * search.most_in_use_bytes:
-            ways += tuple(search.nested(search, region, _deep(search, region, ways)))
-        found += _priced(search, region, ways)
+            ways += tuple(search.nested(search, region, _deep(ways, costs)))
+        found += _priced(ways, costs)
         if front is not None:
-            found += _fed(search, region, ways, front)
+            found += _fed(search, ways, front, _footprints(search, region, ways, front, costs))
     return pareto([option for option in found if option.peak_bytes <= most])
 
 
-def _deep(search: Search, region: Region, options: Sequence[Option]) -> list[Option]:
+def _deep(options: Sequence[Option], costs: Footprints) -> list[Option]:
     """Those ways to cut a region whose chunks hold more inside than the loop does around them."""
-    costs = _footprints(search, region, options, None)
     return [option for option in options if costs[_is_even(option)].is_deep(option.chunking.length)]
 
 
@@ -244,15 +245,13 @@ def _menu(search: Search, region: Region, form: Form) -> list[Option]:
     ]
 
 
-def _priced(search: Search, region: Region, options: Sequence[Option]) -> Iterator[Option]:
-    costs = _footprints(search, region, options, None)
+def _priced(options: Sequence[Option], costs: Footprints) -> Iterator[Option]:
     for option in options:
         yield replace(option, peak_bytes=_own_bytes(costs[_is_even(option)], option))
 
 
-def _fed(search: Search, region: Region, options: Sequence[Option], front: Front) -> Iterator[Option]:
+def _fed(search: Search, options: Sequence[Option], front: Front, costs: Footprints) -> Iterator[Option]:
     """The options with feeders in front, each as fast as the loop's own peak allows."""
-    costs = _footprints(search, region, options, front)
     menus = [_menu(search, *feeder) for feeder in zip(front.feeders, front.forms, strict=True)]
     spared = sum(map(search.seconds.whole, front.spared))
     for option in options:
@@ -291,13 +290,25 @@ def _is_even(option: Option) -> bool:
 
 
 def _footprints(
-    search: Search, region: Region, options: Sequence[Option], front: Front | None
-) -> dict[bool, Footprint]:
+    search: Search,
+    region: Region,
+    options: Sequence[Option],
+    front: Front | None = None,
+    without: Footprints | None = None,
+) -> Footprints:
+    """Footprints that the options need; feeders in front change nothing of the body found without them."""
     graph, around, provider = search.setting.graph, search.lifetimes, search.provider
-    form = options[0].form
     return {
         even: footprint(
-            graph, region, form, around, provider, even=even, front=front, rules=search.setting.rules
+            graph,
+            region,
+            options[0].form,
+            around,
+            provider,
+            even=even,
+            front=front,
+            rules=search.setting.rules,
+            body=None if without is None else without[even].body,
         )
         for even in set(map(_is_even, options))
     }

@@ -90,10 +90,12 @@ def footprint(
     even: bool = True,
     front: Front | None = None,
     rules: Rules | None = None,
+    body: BodyPeak | None = None,
 ) -> Footprint:
     """Simulate one region in one form, with chunks of equal length or with a shorter last one.
 
-    With a front its feeders run as loops. The rules are for regions that accumulate.
+    With a front its feeders run as loops. The rules are for regions that accumulate. A body whose
+    peak is known is not simulated again.
     """
     steps = _interval(graph, region, form, around, even, front)
     timeline = simulate(steps, order=range(len(steps.ops)), provider=provider)
@@ -103,17 +105,21 @@ def footprint(
     return Footprint(
         around=max(outside, default=0),
         loop=timeline.live_bytes[at],
-        body=_body(graph, region, form, provider, even)
-        if region.accumulator is None
-        else _accumulating(graph, region, form, provider, rules or Rules(graph, ()), even),
+        body=body or _body(graph, region, form, provider, rules or Rules(graph, ()), even),
         feeders=tuple(
-            (fed[_pieces(feeder.outputs[0].value)], _body(graph, feeder, feeding, provider, even=False))
+            (fed[_pieces(feeder.outputs[0].value)], _mapping(graph, feeder, feeding, provider, even=False))
             for feeder, feeding in _feeders(front)
         ),
     )
 
 
-def _body(graph: Graph, region: Region, form: Form, provider: str, even: bool) -> BodyPeak:
+def _body(graph: Graph, region: Region, form: Form, provider: str, rules: Rules, even: bool) -> BodyPeak:
+    if region.accumulator is None:
+        return _mapping(graph, region, form, provider, even)
+    return _accumulating(graph, region, form, provider, rules, even)
+
+
+def _mapping(graph: Graph, region: Region, form: Form, provider: str, even: bool) -> BodyPeak:
     """Peak of the body, by what is held at each step of it when a chunk is short and when it is long."""
     ops = (graph.ops[index] for index in region.ops)
     if not region.varies and not any(temporary_bytes(op, graph, provider) for op in ops):
