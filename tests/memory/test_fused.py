@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.model import Op
 from onnx_autochunk.memory.blocked import with_blocked_shapes
 from onnx_autochunk.memory.fused import ops_as_run
 from onnx_autochunk.memory.lifetime import simulate
@@ -110,3 +113,11 @@ def test_peak_predicted_from_orts_own_graph(name: str, measured: dict[str, tuple
 def test_blocked_values_get_shapes(measured: dict[str, tuple[str, int]]) -> None:
     graph = with_blocked_shapes(load(measured["convolutions"][0]).graph)
     assert [value.name for value in graph.values.values() if value.shape is None] == []
+
+
+def test_an_op_without_results_runs_and_holds_what_it_reads() -> None:
+    graph = load(model("(float[1024] x) => (float[1024] y)", "a = Exp(x) b = Exp(a) y = Exp(b)")).graph
+    last = Op(len(graph.ops), "", "autochunk.Release", ("a",), ())
+    longer = replace(graph, ops=(*graph.ops, last))
+    assert ops_as_run(longer)[-1] is last
+    assert simulate(longer, order=range(len(longer.ops))).peak_bytes == 3 * 4096

@@ -21,6 +21,7 @@ from onnx_autochunk.plan.front import front
 from onnx_autochunk.plan.plan import Frames, Plan
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.plan.saved import restore, to_record
+from onnx_autochunk.plan.select import Choice, Selection
 from tests.plan.graphs import model, transformer
 from tests.plan.test_nest import layers
 
@@ -50,9 +51,12 @@ def planner(loaded: Loaded) -> Planner:
 
 @pytest.fixture(scope="module")
 def text(planner: Planner) -> str:
-    """A plan with feeders, as a file holds it."""
-    plan = next(plan for plan in _plans(planner) if any(region.feeders for region in plan.regions))
-    return json.dumps(to_record(planner, plan))
+    """A plan whose last region has feeders, as a file holds it."""
+    first = planner.candidates[0]
+    later = (found for found in planner.candidates if found.start > first.end)
+    fed = next(Choice(found, option) for found in later for option in found.options if option.feeds)
+    choices = (Choice(first, first.options[0]), fed)
+    return json.dumps(to_record(planner, planner.plan_of(Selection(choices, 0, 0.0, 0.0, 0))))
 
 
 @pytest.fixture(scope="module")
