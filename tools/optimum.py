@@ -5,7 +5,7 @@
 For each graph, small and large, a budget and a time ratio are drawn; each answer is compared with the best of
 all node sets, flows, counts and forms, up to three regions at once, priced as emitted (`tests.plan.brute`).
 Regions that accumulate and loops inside loops are not among these ways: plans with such are counted apart.
-Gaps are listed by what they are due to (`tests.plan.gaps`), as a Markdown table.
+Gaps are listed by what they are due to (`tests.plan.gaps`), as Markdown tables.
 """
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ from tests.plan.drawn import draw
 from tests.plan.gaps import SAME, Answer, Cause, Mode, Outcome, Question
 
 SCHEMA = 2
+NEAR = 0.01  # gaps up to this are counted apart
+SUMMARY_HEAD = (
+    "| asked for | answers | equal, proved | equal so far | none better | within 1 % | larger gap | missed |",
+    "|---|---|---|---|---|---|---|---|",
+)
 HEAD = (
     "| asked for | cause of the gap | answers | in full | median gap | worst | goal missed | worst graph |",
     "|---|---|---|---|---|---|---|---|",
@@ -81,6 +86,21 @@ def _axis(region: Region) -> int:
     return region.outputs[0].position.axis if carried is None else carried.position.axis
 
 
+def summary(found: Sequence[Record]) -> list[str]:
+    """Answers by mode: how many are the optimum, and how far off the others are."""
+    lines = list(SUMMARY_HEAD)
+    for mode in Mode:
+        rows = [o for o in found if o["mode"] == mode.value]
+        equal = [o["complete"] for o in rows if o["cause"] == Cause.NONE.name.lower()]
+        beyond = sum(o["cause"] == Cause.BEYOND.name.lower() for o in rows)
+        gaps = [o["gap"] for o in rows if o["regions"]]
+        small = sum(gap is not None and gap <= NEAR for gap in gaps)
+        missed = gaps.count(None)
+        counts = (sum(equal), len(equal) - sum(equal), beyond, small, len(gaps) - small - missed, missed)
+        lines.append(f"| {mode.value} | {len(rows)} | {' | '.join(map(str, counts))} |")
+    return lines
+
+
 def table(found: Sequence[Record]) -> list[str]:
     """Answers by mode and cause: how many, those searched in full, gaps, and goals that the plan missed."""
     lines = list(HEAD)
@@ -111,7 +131,7 @@ def mispriced(found: Sequence[Record]) -> Iterator[str]:
 
 
 @click.command()
-@click.option("--graphs", default=150, show_default=True, help="How many graphs of each size.")
+@click.option("--graphs", default=210, show_default=True, help="How many graphs of each size.")
 @click.option("--first", default=0, show_default=True, help="Seed of the first.")
 @click.option("--size", type=click.Choice(["small", "large", "both"]), default="both", show_default=True)
 @click.option("--most-minutes", type=float, default=inf, help="Stop after so many; the next call goes on.")
@@ -131,7 +151,7 @@ def main(graphs: int, first: int, size: str, most_minutes: float, path: Path | N
         found += records(seed, [large for large in sizes if large not in there])
         if path is not None:
             path.write_text(json.dumps({"schema": SCHEMA, "outcomes": found}), encoding="utf-8")
-    click.echo("\n".join([*table(found), *mispriced(found)]))
+    click.echo("\n".join([*summary(found), "", *table(found), *mispriced(found)]))
 
 
 def _read(path: Path | None) -> list[Record]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from math import prod
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from tests.plan.gaps import Mode
-from tools.optimum import EQUAL, SCHEMA, main
+from tools.optimum import EQUAL, SCHEMA, main, records
 
 
 def test_outcomes_are_counted_and_written(tmp_path: Path) -> None:
@@ -28,3 +30,12 @@ def test_outcomes_are_counted_and_written(tmp_path: Path) -> None:
     for outcome in written["outcomes"]:
         assert (outcome["cause"] in {cause.name.lower() for cause in EQUAL}) == (not outcome["regions"])
         assert outcome["complete"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_gap_is_explained(seed: int) -> None:
+    for outcome in records(seed, [False]):
+        is_gap = outcome["cause"] not in {cause.name.lower() for cause in EQUAL}
+        assert is_gap == bool(outcome["regions"]) == (outcome["gap"] != 0.0)
+        if is_gap and outcome["gap"] is not None:
+            assert prod(1 + gap for gap in outcome["steps"].values()) == pytest.approx(1 + outcome["gap"])
