@@ -54,7 +54,7 @@ def body_of(graph: Graph, region: Region, rules: Rules, length: int) -> Body:
         rules: of the graph's ops.
         length: of the chunk.
     """
-    slices = {cut: f"{cut.value}/slice{at}" for at, cut in enumerate(region.sliced)}
+    slices = {cut: _unused(graph, f"{cut.value}/slice{at}") for at, cut in enumerate(region.sliced)}
     combining = None if region.accumulator is None else Combining(graph, region, rules)
     lines = Lines(version_of(graph), _given(graph, region, slices, length))
     for index in region.ops:
@@ -105,7 +105,7 @@ def _copy(
             values[name] = Value(name, graph.values[name].dtype, shape)
     inputs = [_operand(op, rule, step, operand, region, slices) for operand in range(len(op.inputs))]
     for operand, result in rule.sizes.items():
-        inputs[operand] = f"{op.outputs[result]}/sizes"
+        inputs[operand] = _unused(graph, f"{op.outputs[result]}/sizes")
         values[inputs[operand]] = _spelled(inputs[operand], values[op.outputs[result]].shape or ())
     return replace(op, inputs=tuple(inputs))
 
@@ -115,6 +115,13 @@ def _operand(op: Op, rule: Rule, step: Step, at: int, region: Region, slices: Ma
     if not name or place is None or at in rule.sizes or name in region.flow:
         return name
     return slices[Cut(name, place)]
+
+
+def _unused(graph: Graph, wish: str) -> str:
+    """A name that nothing in the graph has: it may be a body, with slices and sizes of its own."""
+    while wish in graph.values:
+        wish += "/inner"
+    return wish
 
 
 def _spelled(name: str, shape: tuple[int, ...]) -> Value:

@@ -158,11 +158,24 @@ def test_the_report_says_along_which_axis_what_is_accumulated() -> None:
     assert (region.axis, region.outputs, region.nodes) == ("3 of p, accumulated", ("y",), 3)
 
 
-def test_blocks_of_queries_with_the_keys_in_chunks_inside() -> None:
-    signature = "(float[1,64,8] q, float[1,8,509] k, float[1,509,8] v) => (float[1,64,8] z)"
-    source = loaded(
-        f"{signature} {{ t = Neg(q)  s = MatMul(t, k)  p = Softmax(s)  y = MatMul(p, v)  z = Neg(y) }}"
-    )
+NESTED = {
+    "a value of each role": """(float[1,64,8] q, float[1,8,509] k, float[1,509,8] v) => (float[1,64,8] z) {
+        t = Neg(q)  s = MatMul(t, k)  p = Softmax(s)  y = MatMul(p, v)  z = Neg(y)
+    }""",
+    "a mask that is made for the rows of the outer loop and the columns of the inner one": """
+        (float[1,64,8] q, float[1,8,509] k, float[1,509,8] v, float[1,64,1] r) => (float[1,64,8] z) {
+        t = Neg(q)  s = MatMul(t, k)  m = Expand(r, spread)  a = Add(s, m)
+        p = Softmax(a)  y = MatMul(p, v)  z = Neg(y)
+    }""",
+    "one value cut by both loops": """(float[1,509,8] x) => (float[1,509,8] z) {
+        s = Einsum<equation = "bik,bjk->bij">(x, x)  p = Softmax(s)  y = MatMul(p, x)  z = Neg(y)
+    }""",
+}
+
+
+@pytest.mark.parametrize("text", NESTED.values(), ids=NESTED)
+def test_blocks_of_queries_with_the_keys_in_chunks_inside(text: str) -> None:
+    source = loaded(text, spread=[1, 64, 509])
     planner = _planner(source)
     expected = outputs_of(source.model)["z"]
     tried = 0
