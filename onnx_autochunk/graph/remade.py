@@ -20,7 +20,7 @@ import onnx_ir as ir
 
 from .written import constant
 
-LARGE_BYTES = 64 * 2**20  # what is no larger may be held
+LARGE_BYTES = 256 * 2**20  # what is no larger may be held: to make it again takes time in every chunk
 SMALL_SHARE = 1 / 16  # of a large result: what is no larger is read, and not made again
 POINTWISE = frozenset(
     "Abs Add And Cast Ceil Div Equal Floor Greater GreaterOrEqual Identity Less LessOrEqual Max Min Mul Neg "
