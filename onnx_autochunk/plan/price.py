@@ -120,12 +120,13 @@ def _body(graph: Graph, region: Region, form: Form, provider: str, rules: Rules,
 
 def _mapping(graph: Graph, region: Region, form: Form, provider: str, even: bool) -> BodyPeak:
     """Peak of the body, by what is held at each step of it when a chunk is short and when it is long."""
+    copied = [cut for cut in region.sliced if form is not Form.SCAN or not is_view(graph, cut, even)]
     ops = (graph.ops[index] for index in region.ops)
     if not region.varies and not any(temporary_bytes(op, graph, provider) for op in ops):
-        return BodyPeak(((0, max(body_bytes(graph, region, form, provider, even=even)) / region.extent),))
+        return BodyPeak(((0, max(body_bytes(graph, region, copied, form, provider)) / region.extent),))
     short, long = max(1, region.extent // 8), max(2, region.extent // 2)
     low, high = (
-        body_bytes(_at_length(graph, region, length), region, form, provider, even=even)
+        body_bytes(_at_length(graph, region, length), region, copied, form, provider)
         for length in (short, long)
     )
     return _lines_through((short, low), (long, high))
@@ -195,15 +196,14 @@ def _at_length(graph: Graph, region: Region, length: int) -> Graph:
 
 
 def body_bytes(
-    graph: Graph, region: Region, form: Form, provider: str, *, even: bool = True
+    graph: Graph, region: Region, copied: Sequence[Cut], form: Form, provider: str
 ) -> tuple[int, ...]:
-    """What is held at each step of the body when one chunk is all; slices it takes count.
+    """What is held at each step of the body when one chunk is all, with the slices that are copied.
 
     A Scan's results are there already, as far as they are written: the part of the last chunk is not until
     the end (`memory.control`).
     """
-    slices = [cut for cut in region.sliced if form is not Form.SCAN or not is_view(graph, cut, even)]
-    copies = {cut: f"{cut.value}/{number}" for number, cut in enumerate(slices)}
+    copies = {cut: f"{cut.value}/{number}" for number, cut in enumerate(copied)}
     values = _over(graph.values)
     values[ELSEWHERE.name] = ELSEWHERE
     for cut, name in copies.items():

@@ -169,6 +169,14 @@ def test_what_is_a_view(nodes: str, axis: int, name: str, view: bool) -> None:
     assert not is_view(graph, Cut(cut.value, cut.position), even=False)
 
 
+def test_a_slice_that_is_a_view_of_short_chunks_only_is_a_copy() -> None:
+    nodes = (
+        "s = Softmax(x) t = Transpose<perm=[0,2,1]>(s) p = MatMul(s, t) c = Softmax<axis=1>(x) y = Mul(c, p)"
+    )
+    graph = loaded(f"(float[1,4,4] x0) => (float[1,4,4] y) {{ x = Exp(x0) {nodes} }}", {}).graph
+    assert make_planner(graph, Options(), CostModel.load(), (Form.SCAN,)).timeline.peak_bytes
+
+
 @pytest.mark.parametrize("form", list(BOUNDS))
 def test_more_chunks_take_longer_in_the_end(form: Form) -> None:
     source, region = longest(WIDE)
