@@ -32,6 +32,7 @@ from onnx_autochunk.api import autochunk
 from onnx_autochunk.errors import AutochunkError, ChildError
 from onnx_autochunk.graph.load import load
 from onnx_autochunk.memory.lifetime import simulate
+from onnx_autochunk.runtime.crash import SUSPECTS
 from onnx_autochunk.runtime.exact import exact_timeline
 from onnx_autochunk.verify.inputs import random_inputs, read_specs
 from onnx_autochunk.verify.measure import measure_peak
@@ -43,7 +44,6 @@ MODELS = ("gpt2", "vit", "evoformer", "unet")
 FORMS = ("auto", "scan", "sweep", "unroll")
 DTYPES = ("float32", "float16")
 THREADS = 2
-NCHWC = "NchwcTransformer"  # the optimizer that crashes on some float16 models
 LEAST_MIB = 100.0  # of a random graph: below, the process' own memory shows
 MOST_MIB = 800.0
 INPUT_MIB = 24.0  # size of a random graph's inputs
@@ -85,7 +85,7 @@ def compare(name: str, path: Path, disabled: str = "") -> Row:
         inputs = random_inputs(read_specs(path), seed=0)
         measured = measure_peak(path, inputs, threads=THREADS, default_session=False, disabled=disabled)
     except ChildError as error:
-        return Row(name, error=str(error)) if disabled else compare(name, path, NCHWC)
+        return Row(name, error=str(error)) if disabled else compare(name, path, ";".join(SUSPECTS))
     except AutochunkError as error:
         return Row(name, error=str(error))
     peak = exact.timeline.peak_bytes

@@ -51,5 +51,4 @@ class Call(NamedTuple):
 
     def integer(self, name: str, default: int) -> int:
         """An integer attribute."""
-        value = self.op.attributes.get(name, default)
-        return value if isinstance(value, int) else default
+        return self.op.integer(name, default)

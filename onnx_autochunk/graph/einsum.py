@@ -14,9 +14,7 @@ from math import prod
 
 import onnx_ir as ir
 
-from .written import WrittenOut, constant, take_out
-
-Shape = tuple[int, ...]
+from .written import Shape, WrittenOut, constant, is_known, shape_of, take_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +37,13 @@ def _write_out(graph: ir.Graph, node: ir.Node) -> WrittenOut | None:
         return None
     equation = node.attributes["equation"].as_string()
     left, right = node.inputs
-    if left is None or right is None or left is right or not (_known(left) and _known(right)):
+    if left is None or right is None or left is right or not (is_known(left) and is_known(right)):
         return None
     letters = _letters(equation)
-    if letters is None or not _known(node.outputs[0]):
+    if letters is None or not is_known(node.outputs[0]):
         return None
-    sizes = dict(zip(_terms(equation)[0], _shape(left), strict=True))
-    sizes |= dict(zip(_terms(equation)[1], _shape(right), strict=True))
+    sizes = dict(zip(_terms(equation)[0], shape_of(left), strict=True))
+    sizes |= dict(zip(_terms(equation)[1], shape_of(right), strict=True))
     writer = _Writer(node, sizes)
     product = writer.product(left, right, letters, _terms(equation))
     graph.insert_before(node, writer.nodes)
@@ -78,15 +76,6 @@ def _letters(equation: str) -> _Letters | None:
         columns="".join(c for c in result if c in right and c not in both),
         summed="".join(c for c in left if c in both and c not in result),
     )
-
-
-def _known(value: ir.Value) -> bool:
-    return value.shape is not None and all(isinstance(dim, int) for dim in value.shape)
-
-
-def _shape(value: ir.Value) -> Shape:
-    assert value.shape is not None, "only known shapes are written out"
-    return value.shape.numpy()
 
 
 class _Writer:

@@ -88,6 +88,11 @@ class Op:
         """Every value the op needs, operands first, then captures; absent operands left out."""
         return tuple(name for name in self.inputs if name) + self.captures
 
+    def integer(self, name: str, default: int) -> int:
+        """An integer attribute."""
+        value = self.attributes.get(name, default)
+        return value if isinstance(value, int) else default
+
 
 @dataclass(frozen=True)
 class Graph:

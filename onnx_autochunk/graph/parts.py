@@ -20,7 +20,7 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from .written import WrittenOut, constant, take_out
+from .written import Shape, WrittenOut, is_known, shape_of, shared_constant, take_out
 
 NARROWEST = 32  # columns: fewer are slow to compute by themselves
 WEIGHTS = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE})
@@ -28,7 +28,6 @@ POINTWISE = frozenset({"Add", "Mul"})
 MIXING = frozenset({"MatMul", "Gemm", "Einsum", "Transpose"})
 RESHAPES = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten"})
 
-Shape = tuple[int, ...]
 Steps = tuple[int, int]  # of an axis: the first, and the one behind the last
 
 
@@ -110,7 +109,7 @@ def _product(node: ir.Node) -> _Link | None:
     operand, weight, *bias = node.inputs
     if weight is None or operand is weight or not _is_constant(weight) or weight.dtype not in WEIGHTS:
         return None
-    rank, axis = len(_shape(weight)), len(_shape(node.outputs[0])) - 1
+    rank, axis = len(shape_of(weight)), len(shape_of(node.outputs[0])) - 1
     transposed = node.attributes.get_int("transB", 0)  # of a Gemm
     link = _Link(node, axis, 1, {1: 0 if transposed else rank - 1}, takes=None)
     return None if rank < 2 else _with_constant(link, 2) if bias and bias[0] is not None else link
@@ -119,11 +118,11 @@ def _product(node: ir.Node) -> _Link | None:
 def _link(before: _Link, node: ir.Node) -> _Link | None:
     """A node that leaves the parts apart; None where it does not, or cuts them."""
     takes = next(at for at, operand in enumerate(node.inputs) if operand is before.result)
-    if _is_standard(node, POINTWISE) and _shape(before.result) == _shape(node.outputs[0]):
+    if _is_standard(node, POINTWISE) and shape_of(before.result) == shape_of(node.outputs[0]):
         link = _Link(node, before.axis, before.unit, takes=takes)
         return _with_constant(link, 1 - takes)
     if _is_standard(node, {"Transpose"}):
-        order = node.attributes.get_ints("perm", tuple(reversed(range(len(_shape(node.outputs[0]))))))
+        order = node.attributes.get_ints("perm", tuple(reversed(range(len(shape_of(node.outputs[0]))))))
         return _Link(node, order.index(before.axis), before.unit)
     return _reshape(before, node) if _is_standard(node, RESHAPES) and not takes else None
 
@@ -133,14 +132,14 @@ def _with_constant(link: _Link, at: int) -> _Link | None:
     operand = link.node.inputs[at]
     if operand is None or not _is_constant(operand):
         return None
-    axis = link.axis - len(_shape(link.result)) + len(_shape(operand))
-    is_cut = axis >= 0 and _shape(operand)[axis] != 1
+    axis = link.axis - len(shape_of(link.result)) + len(shape_of(operand))
+    is_cut = axis >= 0 and shape_of(operand)[axis] != 1
     return replace(link, cuts={**link.cuts, at: axis}) if is_cut else link
 
 
 def _reshape(before: _Link, node: ir.Node) -> _Link | None:
     """The axis with the parts stays, or is split; what is left of it may change."""
-    here, there = _shape(before.result), _shape(node.outputs[0])
+    here, there = shape_of(before.result), shape_of(node.outputs[0])
     left, extent = prod(here[: before.axis]), here[before.axis]
     axis = max((at for at in range(len(there)) if prod(there[:at]) == left), default=0)
     if prod(there[:axis]) != left or there[axis] < 2 or extent % there[axis]:
@@ -171,7 +170,7 @@ def _combined(part: ir.Value) -> set[ir.Node]:
     todo = [part]
     while todo:
         for node, _ in todo.pop().uses():
-            same = all(_is_known(value) and value.shape == part.shape for value in node.outputs)
+            same = all(is_known(value) and value.shape == part.shape for value in node.outputs)
             if node not in found and same and node.op_type not in MIXING:
                 found.add(node)
                 todo += node.outputs
@@ -182,7 +181,7 @@ def _split(node: ir.Node, axis: int) -> list[tuple[ir.Value, Steps | None]]:
     """The results of a Split, each with its steps of an axis."""
     if _axis(node) != axis:
         return [(value, None) for value in node.outputs]
-    sizes = [_shape(value)[axis] for value in node.outputs]
+    sizes = [shape_of(value)[axis] for value in node.outputs]
     return [
         (v, (end - size, end)) for v, size, end in zip(node.outputs, sizes, accumulate(sizes), strict=True)
     ]
@@ -190,7 +189,7 @@ def _split(node: ir.Node, axis: int) -> list[tuple[ir.Value, Steps | None]]:
 
 def _taken(node: ir.Node, axis: int) -> Steps | None:
     """The steps of an axis that a Gather or Slice takes; None where that is not all it does."""
-    shape, numbers = _shape(node.inputs[0]), [_number(operand) for operand in node.inputs[1:]]
+    shape, numbers = shape_of(node.inputs[0]), [_number(operand) for operand in node.inputs[1:]]
     match node.op_type, numbers:
         case "Gather", [int(at)] if _axis(node) == axis:
             return at % shape[axis], at % shape[axis] + 1
@@ -201,7 +200,7 @@ def _taken(node: ir.Node, axis: int) -> Steps | None:
 
 
 def _axis(node: ir.Node) -> int:
-    return node.attributes.get_int("axis", 0) % len(_shape(node.inputs[0]))
+    return node.attributes.get_int("axis", 0) % len(shape_of(node.inputs[0]))
 
 
 def _number(value: ir.Value | None) -> int | None:
@@ -212,21 +211,12 @@ def _number(value: ir.Value | None) -> int | None:
 
 def _is_standard(node: ir.Node, types: Collection[str]) -> bool:
     """True for one of these operators, with results of known shapes."""
-    return node.domain in ("", "ai.onnx") and node.op_type in types and all(map(_is_known, node.outputs))
+    return node.domain in ("", "ai.onnx") and node.op_type in types and all(map(is_known, node.outputs))
 
 
 def _is_constant(value: ir.Value) -> bool:
     """True for an initializer that no caller replaces."""
-    return value.is_initializer() and not value.is_graph_input() and _is_known(value)
-
-
-def _is_known(value: ir.Value) -> bool:
-    return value.shape is not None and value.shape.is_static()
-
-
-def _shape(value: ir.Value | None) -> Shape:
-    assert value is not None and value.shape is not None, "only known shapes are written out"
-    return value.shape.numpy()
+    return value.is_initializer() and not value.is_graph_input() and is_known(value)
 
 
 def _write_out(graph: ir.Graph, parted: _Parted) -> WrittenOut:
@@ -256,14 +246,14 @@ class _Writer:
         """All of it, and the part's own shape."""
         for link in chain:
             start, end = self._steps(link)
-            shape = _resized(_shape(link.result), link.axis, end - start)
+            shape = _resized(shape_of(link.result), link.axis, end - start)
             inputs = [self._operand(link, at) for at in range(len(link.node.inputs))]
             if link.node.op_type in RESHAPES:
                 self._reshaped(link.node, shape)
             else:
                 self._call(link.node, link.node.op_type, inputs, shape, link.node.attributes.values())
-        if _shape(self.part) != _shape(self._result):
-            self._reshaped(chain[-1].node, _shape(self.part))
+        if shape_of(self.part) != shape_of(self._result):
+            self._reshaped(chain[-1].node, shape_of(self.part))
 
     def hand_over(self) -> None:
         """Let the readers of the part read what was written, under its name."""
@@ -296,9 +286,7 @@ class _Writer:
 
     def _constant(self, name: str, tensor: ir.TensorProtocol) -> ir.Value:
         """An initializer; slices that several products read are one."""
-        if name not in self.graph.initializers:
-            self.graph.register_initializer(constant(name, tensor))
-        self.constants.append(self.graph.initializers[name])
+        self.constants.append(shared_constant(self.graph, name, tensor))
         return self.constants[-1]
 
     def _call(

@@ -18,7 +18,7 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from .written import constant
+from .written import Shape, constant, is_known, shape_of, shared_constant
 
 LARGE_BYTES = 256 * 2**20  # what is no larger may be held: to make it again takes time in every chunk
 SMALL_SHARE = 1 / 16  # of a large result: what is no larger is read, and not made again
@@ -36,8 +36,6 @@ ELEMENTS = frozenset(
         ir.DataType.UINT8, ir.DataType.BOOL,
     }
 )  # fmt: skip
-
-Shape = tuple[int, ...]
 
 
 def write_out(model: ir.Model) -> bool:
@@ -62,7 +60,7 @@ def write_out(model: ir.Model) -> bool:
 def value_bytes(value: ir.Value) -> float:
     """Bytes of a value's elements."""
     assert value.dtype is not None, "only known values are made again"
-    return prod(_shape(value)) * value.dtype.itemsize
+    return prod(shape_of(value)) * value.dtype.itemsize
 
 
 def _large(graph: ir.Graph) -> Iterator[ir.Value]:
@@ -109,7 +107,7 @@ def _operands(node: ir.Node) -> list[ir.Value]:
 
 def _known_at_run_time(graph: ir.Graph, anchor: ir.Value) -> ir.Value:
     """A scalar that is true: an element of an input is zero or not, or else true."""
-    name, dtype, elements = f"{anchor.name}/any", anchor.dtype, prod(_shape(anchor))
+    name, dtype, elements = f"{anchor.name}/any", anchor.dtype, prod(shape_of(anchor))
     assert dtype is not None, "only known values are read"
     steps = (
         (
@@ -150,7 +148,7 @@ class _Writer:
 
     def _made(self, value: ir.Value) -> ir.Value:
         node = value.producer()
-        if prod(_shape(value)) == 1:
+        if prod(shape_of(value)) == 1:
             return value
         if node is None or value_bytes(value) <= self.small_bytes:
             return self._awaited(value)
@@ -171,7 +169,7 @@ class _Writer:
     def _reshaped(self, node: ir.Node) -> ir.Value:
         operand, *others = node.inputs
         assert operand is not None, "RESHAPES reshape something"
-        source = self._awaited(operand) if prod(_shape(operand)) == 1 else self.made(operand)
+        source = self._awaited(operand) if prod(shape_of(operand)) == 1 else self.made(operand)
         return self._call(node.op_type, [source, *others], node.outputs[0], node.attributes.values())
 
     def _narrow(self, node: ir.Node, beside: Sequence[ir.Value] = ()) -> list[ir.Value]:
@@ -180,7 +178,7 @@ class _Writer:
         for at, operand in enumerate(operands):
             if (filled := self._filling(operand)) is not None:
                 others = [*operands[:at], filled, *operands[at + 1 :]]
-                if np.broadcast_shapes(*map(_shape, (*others, *beside))) == _shape(node.outputs[0]):
+                if np.broadcast_shapes(*map(shape_of, (*others, *beside))) == shape_of(node.outputs[0]):
                     operands = others
         return [self.made(operand) for operand in operands]
 
@@ -190,19 +188,21 @@ class _Writer:
         if node is not None and node.op_type == FILLED:
             return self._fill(node)
         source = node.inputs[0] if node is not None and node.op_type == "Expand" else None
-        return source if source is not None and _is_known(source) and prod(_shape(source)) == 1 else None
+        return source if source is not None and _is_known(source) and prod(shape_of(source)) == 1 else None
 
     def _fill(self, node: ir.Node) -> ir.Value:
         given = node.attributes.get("value")
         zero = ir.tensor([0], ir.DataType.FLOAT)
-        return self._constant(f"{node.name}/fill", zero if given is None else given.as_tensor())
+        return shared_constant(self.graph, f"{node.name}/fill", zero if given is None else given.as_tensor())
 
     def _triangle(self, node: ir.Node) -> ir.Value:
         """Trilu by comparing positions; Trilu of a few rows would need another offset in each chunk."""
         result, name = node.outputs[0], f"{node.name}"
-        rows, columns = _shape(result)[-2:]
-        down = self._awaited(self._constant(f"{name}/rows", ir.tensor(np.arange(rows)[:, None])))
-        along = self._awaited(self._constant(f"{name}/columns", ir.tensor(np.arange(columns)[None])))
+        rows, columns = shape_of(result)[-2:]
+        down = self._awaited(shared_constant(self.graph, f"{name}/rows", ir.tensor(np.arange(rows)[:, None])))
+        along = self._awaited(
+            shared_constant(self.graph, f"{name}/columns", ir.tensor(np.arange(columns)[None]))
+        )
         if len(node.inputs) > 1 and node.inputs[1] is not None:
             down = self._call("Add", [down, node.inputs[1]], down)
         compare = "GreaterOrEqual" if node.attributes.get_int("upper", 1) else "LessOrEqual"
@@ -211,14 +211,8 @@ class _Writer:
         if result.dtype is ir.DataType.BOOL:
             return self._call("And", [kept, operand], result)
         assert result.dtype is not None, "only known values are made again"
-        zero = self._constant(f"{name}/zero", ir.tensor(0, result.dtype))
+        zero = shared_constant(self.graph, f"{name}/zero", ir.tensor(0, result.dtype))
         return self._call("Where", [kept, operand, zero], result)
-
-    def _constant(self, name: str, tensor: ir.TensorProtocol) -> ir.Value:
-        """An initializer; what several readers need is one."""
-        if name not in self.graph.initializers:
-            self.graph.register_initializer(constant(name, tensor))
-        return self.graph.initializers[name]
 
     def _call(
         self,
@@ -239,16 +233,11 @@ def _value(name: str, dtype: ir.DataType, shape: Shape) -> ir.Value:
 
 
 def _is_known(value: ir.Value) -> bool:
-    return value.dtype is not None and value.shape is not None and value.shape.is_static()
+    return value.dtype is not None and is_known(value)
 
 
 def _has_elements(value: ir.Value) -> bool:
     return isinstance(value.type, ir.TensorType) and _is_known(value) and value.dtype in ELEMENTS
-
-
-def _shape(value: ir.Value) -> Shape:
-    assert value.shape is not None, "only known shapes are made again"
-    return value.shape.numpy()
 
 
 def _remove_unread(graph: ir.Graph, nodes: Iterable[ir.Node]) -> None:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TypeAlias
 
 import onnx_ir as ir
+
+Shape: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,29 @@ def take_out(
     return WrittenOut(kept, tuple(str(node.name) for node in nodes), names, shares)
 
 
+def is_known(value: ir.Value) -> bool:
+    """True when no dimension is left open."""
+    return value.shape is not None and value.shape.is_static()
+
+
+def shape_of(value: ir.Value | None) -> Shape:
+    """The shape of a value that has a known one."""
+    assert value is not None and value.shape is not None, "only known shapes are written out"
+    return value.shape.numpy()
+
+
 def constant(name: str, tensor: ir.TensorProtocol) -> ir.Value:
     """An initializer, to be registered."""
     tensor.name = name
     shape = ir.Shape(tensor.shape.numpy())
     return ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=shape, const_value=tensor)
+
+
+def shared_constant(graph: ir.Graph, name: str, tensor: ir.TensorProtocol) -> ir.Value:
+    """An initializer of the graph; what several ask for by the same name is one."""
+    if name not in graph.initializers:
+        graph.register_initializer(constant(name, tensor))
+    return graph.initializers[name]
 
 
 def put_back(

@@ -139,7 +139,7 @@ def _conv(layout: Layout, op: Op) -> None:
     weight, result = layout.weight(op.inputs[1]), layout.image(op.outputs[0])
     if weight is None or result is None or layout.image(op.inputs[0]) is None:
         return
-    made, read, groups = weight[0], weight[1], _integer(op, "group", 1)
+    made, read, groups = weight[0], weight[1], op.integer("group", 1)
     if groups > 1 and read == 1 and made == groups:
         fits = made % PART == 0
     elif groups > 1:
@@ -204,7 +204,7 @@ def _is_uniform(layout: Layout, op: Op) -> bool:
 
 def _concat(layout: Layout, op: Op) -> None:
     whole = all(name in layout.inside and _channels(layout, name) % BLOCK == 0 for name in op.inputs)
-    if whole and _integer(op, "axis", 0) == 1:
+    if whole and op.integer("axis", 0) == 1:
         layout.put(op, [layout.inside[name] for name in op.inputs])
 
 
@@ -227,11 +227,6 @@ def _resize(layout: Layout, op: Op) -> None:
 def _text(op: Op, name: str, default: str) -> str:
     value = op.attributes.get(name, default)
     return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _integer(op: Op, name: str, default: int) -> int:
-    value = op.attributes.get(name, default)
-    return value if isinstance(value, int) else default
 
 
 # Attributes of Resize with their defaults, and the only way in which blocks take the nearest element.

@@ -163,11 +163,10 @@ def bring_into_float32(layout: Layout, cast: frozenset[str], added: frozenset[in
         3. A constant in float16 is converted before the run, unless it is among `cast`.
     """
     single = _in_single(layout, added)
-    names = {
-        name for index in single for op in [layout.run[index]] if op for name in (*op.inputs, *op.outputs)
-    }
+    wide = [op for index in sorted(single) if (op := layout.run[index]) is not None]
+    made = {name for op in wide for name in op.outputs}
+    names = made.union(*(op.inputs for op in wide))
     halves = {name for name in names if name and layout.values[name].dtype == DTYPE}
-    made = {name for index in single for op in [layout.run[index]] if op for name in op.outputs}
     values = layout.values = dict(layout.values)
     folded = {name for op in layout.graph.ops if layout.run[op.index] is None for name in op.outputs}
     for name in halves:
@@ -175,15 +174,13 @@ def bring_into_float32(layout: Layout, cast: frozenset[str], added: frozenset[in
         free = (value.origin is Origin.CONSTANT and name not in cast) or name in folded
         origin = Origin.CONSTANT if free else Origin.COMPUTED
         values[_wide(name)] = replace(value, name=_wide(name), dtype="float32", origin=origin, data=None)
-    for index in sorted(single):
-        op = layout.run[index]
-        assert op is not None, "it runs"
+    for op in wide:
         for name in halves.intersection(op.inputs) - made:
             if values[_wide(name)].origin is Origin.COMPUTED and _wide(name) not in layout.copies:
-                layout.copies[_wide(name)] = Op(index, "", "Cast", (name,), (_wide(name),))
+                layout.copies[_wide(name)] = Op(op.index, "", "Cast", (name,), (_wide(name),))
         for name in halves.intersection(op.outputs):
-            layout.copies[name] = Op(index, "", "Cast", (_wide(name),), (name,))
-        layout.run[index] = replace(
+            layout.copies[name] = Op(op.index, "", "Cast", (_wide(name),), (name,))
+        layout.run[op.index] = replace(
             op,
             inputs=tuple(_wide(name) if name in halves else name for name in op.inputs),
             outputs=tuple(_wide(name) if name in halves else name for name in op.outputs),
@@ -196,14 +193,14 @@ def _wide(name: str) -> str:
 
 def _in_single(layout: Layout, added: frozenset[int]) -> set[int]:
     """Places of what runs in float32."""
-    graph = layout.graph
-    single = {op.index for op in layout.run if op is not None and lacks_kernel(op, graph)}
-    made = {name: op.index for op in layout.run if op is not None for name in op.outputs if name}
+    graph, ops = layout.graph, [op for op in layout.run if op is not None]
+    single = {op.index for op in ops if lacks_kernel(op, graph)}
+    made = {name: op.index for op in ops for name in op.outputs if name}
     readers: dict[str, set[int]] = {}
-    for op in layout.run:
-        for name in op.reads if op is not None else ():
-            readers.setdefault(name, set()).add(op.index if op is not None else -1)
-    for op in sorted(filter(None, layout.run), key=lambda op: (op.index in added, op.index)):
+    for op in ops:
+        for name in op.reads:
+            readers.setdefault(name, set()).add(op.index)
+    for op in sorted(ops, key=lambda op: (op.index in added, op.index)):
         if op.index in single or op.subgraphs or not graph.results.isdisjoint(op.outputs):
             continue
         if made.keys().isdisjoint(op.inputs):

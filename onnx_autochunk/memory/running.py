@@ -174,7 +174,4 @@ class _Stages:
 
     def _is_inlined(self, place: int) -> bool:
         owners = self.owners
-        return (
-            owners[place] in (owners[place - 1 : place] or ())
-            or owners[place] in owners[place + 1 : place + 2]
-        )
+        return owners[place] in (*owners[max(0, place - 1) : place], *owners[place + 1 : place + 2])

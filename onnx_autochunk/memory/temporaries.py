@@ -58,8 +58,7 @@ class Call:
 
     def integer(self, name: str, default: int) -> int:
         """An int attribute."""
-        value = self.op.attributes.get(name, default)
-        return value if isinstance(value, int) else default
+        return self.op.integer(name, default)
 
     def _operand_name(self, index: int) -> str:
         return self.op.inputs[index] if index < len(self.op.inputs) else ""

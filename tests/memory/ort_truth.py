@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
+from onnx_autochunk.graph.load import load
+from onnx_autochunk.memory.running import as_run
 from onnx_autochunk.runtime import launch
+from onnx_autochunk.runtime.exact import read_optimized
 from onnx_autochunk.runtime.launch import EXACT_MEMORY, Json
 from onnx_autochunk.runtime.session import exact_options, ort_values
 from onnx_autochunk.verify import measure
@@ -53,6 +57,13 @@ def optimized_runs(models: Mapping[str, onnx.ModelProto], folder: Path) -> dict[
         name: (Path(f"{path}.run.onnx"), peak)
         for (name, path), peak in zip(paths.items(), found, strict=True)
     }
+
+
+def op_counts(model: onnx.ModelProto, optimized: Path) -> tuple[Counter[str], Counter[str]]:
+    """Types of the ops that are taken to run, and of those in the file of the graph that ran."""
+    calls = as_run(load(model).graph, None, "cpu", ()).calls
+    ran = Counter(op.type for _, op in calls if op is not None)
+    return ran, Counter(op.type for op in read_optimized(optimized).ops)
 
 
 def sequences(paths: Iterable[str]) -> list[list[str]]:
