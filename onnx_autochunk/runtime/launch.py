@@ -22,7 +22,7 @@ Json = dict[str, Any]
 Function = Callable[[Json], Json]
 
 EXACT_MEMORY: Mapping[str, str] = {
-    "MALLOC_MMAP_THRESHOLD_": "65536",  # a buffer from 64 KiB on is its own mapping: freed means returned
+    "MALLOC_MMAP_THRESHOLD_": "16384",  # a buffer from 16 KiB on is its own mapping: freed means returned
     "MALLOC_TRIM_THRESHOLD_": "0",
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_TOP_PAD_": "0",
