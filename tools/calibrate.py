@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,8 @@ from onnx_autochunk.verify.measure import measure_peak
 from tools.calibration_models import (
     COPY_NODES,
     LAYERS,
+    SOFTMAX_COLUMNS,
+    SOFTMAX_ROWS,
     chain_model,
     framed,
     numbers,
@@ -45,6 +46,7 @@ from tools.calibration_models import (
     repeats,
     scan_model,
     scans,
+    softmax_model,
     unrolled_model,
     written_out,
 )
@@ -52,9 +54,10 @@ from tools.calibration_models import (
 Run = Callable[[], Any]
 PROFILES = Path(__file__).parents[1] / "onnx_autochunk" / "cost" / "profiles"
 BURST_S, BURST_RUNS = 0.004, 6  # both at the least: the first runs still move memory about
-SPIN_S = 0.004  # so long the threads of the session before keep a core busy, waiting for more work
+SPIN_S = 0.015  # so long the threads of the session before keep a core busy, waiting for more work
 LONG_S = 0.005  # long enough for every thread to get its part of a call, whatever else is running
 HELPED_S = 0.2
+MASKED_SHARE = 0.5
 WIDTHS = (64, 512)  # of the rows of bodies that are loaded many times
 COPIES = (4, 132)  # of them: few and many
 FORMS = ("unroll", "sweep", "scan", "loop")
@@ -86,10 +89,9 @@ def calibrate(
     todo = cases()
     used, clock = (threads, time.perf_counter) if alone else (1, time.thread_time)
     models = [*map(point_model, todo), *_overhead_models()]
-    least = fastest(
-        [opened(model, folder, default_options(threads=used)) for model in models], limit_s, clock
-    )
-    found, (empty, short, long, *repeated) = least[: len(todo)], least[len(todo) :]
+    runs = [opened(model, folder, default_options(threads=used)) for model in models]
+    timed = fastest(runs, limit_s, clock)
+    found, (empty, short, long, open_, masked, *repeated) = timed[: len(todo)], timed[len(todo) :]
     dispatch_s = (long - short) / 200
     speedups = {} if alone else _speedups(todo, found, folder, threads)
     points = [
@@ -109,6 +111,7 @@ def calibrate(
         iteration=_iteration(repeated, dispatch_s),
         load=_load(folder),
         resident=_resident(folder),
+        masked_s=max(0.0, masked - open_) / (MASKED_SHARE * SOFTMAX_ROWS * SOFTMAX_COLUMNS),
     )
     return points, constants
 
@@ -116,7 +119,8 @@ def calibrate(
 def _overhead_models() -> list[onnx.ModelProto]:
     chains = [chain_model(length) for length in (1, 50, 250)]
     loops = [scan_model(count, length) for length in (2, 12) for count in (64, 512)]
-    return [*chains, *loops, *(unrolled_model(count) for count in (32, 128))]
+    masked = [softmax_model(share) for share in (0.0, MASKED_SHARE)]
+    return [*chains, *masked, *loops, *(unrolled_model(count) for count in (32, 128))]
 
 
 def _speedups(
@@ -211,9 +215,7 @@ def opened(model: onnx.ModelProto, folder: Path, options: Any = None) -> Run:
     return runner(session, {value.name: numbers(tuple(value.shape)) for value in session.get_inputs()})
 
 
-def fastest(
-    runs: Sequence[Run], limit_s: float, clock: Callable[[], float] = time.thread_time
-) -> list[float]:
+def fastest(runs: Sequence[Run], limit_s: float, clock: Callable[[], float]) -> list[float]:
     """Least seconds of each by a clock, over as many rounds as fit the limit, one at least."""
     best = [float("inf")] * len(runs)
     end = time.perf_counter() + limit_s
@@ -226,15 +228,12 @@ def fastest(
 
 
 def _burst(run: Run, clock: Callable[[], float]) -> float:
-    best, start = float("inf"), clock()
-    for runs in count(1):
+    found: list[float] = []
+    while sum(found) < BURST_S or len(found) < BURST_RUNS:
         before = clock()
         run()
-        after = clock()
-        best = min(best, after - before)
-        if after - start > BURST_S and runs >= BURST_RUNS:
-            break
-    return best
+        found.append(clock() - before)
+    return min(found)
 
 
 def _figures(seconds: float) -> float:

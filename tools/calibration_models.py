@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,16 @@ from onnx import helper
 
 from onnx_autochunk.cost.fit import FINDERS
 from onnx_autochunk.cost.points import OPSET, Point
+from onnx_autochunk.cost.prices import CUT
 
 Shapes = Mapping[str, tuple[int, ...]]
 Weights = Mapping[str, NDArray[Any]]
-EVICTED_BYTES = 4 << 20  # more than the second-level cache holds
+EVICTED_BYTES = 48 << 20  # the weights of a layer: between two chunks of it all others are read, ...
+ROW_BYTES = 384 << 10  # ... and this much is read and written for each row, ...
+EVICTED_MOST_BYTES = 128 << 20  # ... but what does not fit the caches anyway need not be more
+NEIGHBOURS = 4  # calls whose data competes for the caches, as in a model
+CHUNK_BYTES = 36 << 20  # that a call in a chunk finds in the last cache
+CROWDED_BYTES = 192 << 20  # what touches more leaves nothing of its own in a cache
 FEW_ROWS = 512  # beyond them reading the right operand does not show
 LAYERS = "abcd"  # weights of the body that is loaded many times
 HEADS = 4
@@ -28,30 +35,53 @@ PREFIX = "chunk/000_layer"
 COPY_NODES = 1 + 7 * len(LAYERS)  # with the Slice
 SCANNED = 4  # rows that a Scan reads
 WIDTH = 64  # elements of the values in bodies that measure overhead alone
+SOFTMAX_ROWS, SOFTMAX_COLUMNS = 256, 1024
+HIDDEN = -1e30  # what masks add to what they hide
 SQUARE = 2.0  # a constant scalar: Pow has a kernel for it, and it is the usual exponent
 
 
 def point_model(point: Point) -> onnx.ModelProto:
-    """A model of this op, repeated with other operands where calls do not find theirs in the cache."""
-    nodes, inputs, outputs, weights = [], {}, {}, {}
+    """A model of this op, repeated with other operands where calls would find too much in the caches."""
+    nodes, inputs, outputs = [], {}, {}
+    weights: dict[str, NDArray[Any]] = {}
     for copy in range(repeats(point)):
-        names = [f"x{index}_{copy if index else 0}" for index in range(len(point.operands))]
-        nodes.append(helper.make_node(point.type, names, [f"y{copy}"], **dict(point.attributes)))
+        names = [f"x{index}_{copy if point.type != CUT else 0}" for index in range(len(point.operands))]
         outputs[f"y{copy}"] = point.result
         for index, name in enumerate(names):
             if index in point.constants:
                 weights[name] = numbers(point.operands[index], seed=copy)
             else:
                 inputs[name] = point.operands[index]
+        attributes = dict(point.attributes)
+        if point.type == CUT:
+            bounds = _bounds(point, attributes.pop("axis"), copy)
+            names += [f"{name}_{copy}" for name in bounds]
+            weights |= dict(zip(names[1:], bounds.values(), strict=True))
+        nodes.append(helper.make_node(point.type, names, [f"y{copy}"], **attributes))
     return _model(nodes, inputs, outputs, weights)
 
 
+def _bounds(point: Point, axis: int, copy: int) -> dict[str, NDArray[np.int64]]:
+    """Of the Slices of one operand every second one: all of them would become one Split."""
+    start = 2 * copy * point.result[axis]
+    bounds = {"starts": start, "ends": start + point.result[axis], "axes": axis}
+    return {name: np.array([bound], np.int64) for name, bound in bounds.items()}
+
+
 def repeats(point: Point) -> int:
-    """So many calls in turn that the right operands of the next are not in the second-level cache."""
+    """So many calls in turn that the right operands of the next are in no cache that is near."""
+    if point.type == CUT:
+        return prod(point.operands[0]) // (2 * prod(point.result))
+    touched = point.call().touched_bytes()
     found = FINDERS[point.type](point.call()) if point.type in FINDERS else None
-    if found is None or not found.is_far or found.m > FEW_ROWS:
-        return 1
-    return -(-EVICTED_BYTES // (4 * found.right))
+    crowding = -(-CROWDED_BYTES // touched)
+    if found is None:
+        return NEIGHBOURS if touched <= CHUNK_BYTES else crowding
+    least = min(NEIGHBOURS, crowding)
+    if not point.constants or not found.is_far or found.m > FEW_ROWS:
+        return least
+    evicted = min(EVICTED_BYTES + found.m * ROW_BYTES, EVICTED_MOST_BYTES)
+    return max(least, -(-evicted // (4 * found.right)))
 
 
 def _chain(length: int) -> list[onnx.NodeProto]:
@@ -71,6 +101,14 @@ def scan_model(count: int, length: int) -> onnx.ModelProto:
     body = helper.make_graph(_chain(length), "body", _infos(row), _infos({"y": (1, WIDTH)}))
     node = helper.make_node("Scan", ["rows"], ["out"], body=body, num_scan_inputs=1)
     return _model([node], {"rows": (count, 1, WIDTH)}, {"out": (count, 1, WIDTH)}, {})
+
+
+def softmax_model(share: float) -> onnx.ModelProto:
+    """A Softmax of rows that a mask hides this share of."""
+    mask = np.zeros((SOFTMAX_ROWS, SOFTMAX_COLUMNS), np.float32)
+    mask[:, : int(share * SOFTMAX_COLUMNS)] = HIDDEN
+    nodes = [helper.make_node("Add", ["x", "mask"], ["m"]), helper.make_node("Softmax", ["m"], ["y"])]
+    return _model(nodes, {"x": mask.shape}, {"y": mask.shape}, {"mask": mask})
 
 
 def unrolled_model(count: int) -> onnx.ModelProto:

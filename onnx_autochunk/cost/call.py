@@ -5,7 +5,9 @@ from __future__ import annotations
 from math import prod
 from typing import NamedTuple, TypeAlias
 
+from ..graph.masked import masked_share
 from ..graph.model import ITEM_BITS, Graph, Op, Origin
+from ..memory.kernels import inplace_operands
 
 Shape: TypeAlias = tuple[int, ...] | None
 
@@ -28,9 +30,9 @@ class Call(NamedTuple):
         return self.results[0] or ()
 
     def is_constant(self, index: int) -> bool:
-        """True when the operand is an initializer."""
+        """True when the operand is an initializer, and whole: a slice of one is computed."""
         value = self.graph.values.get(self.op.inputs[index])
-        return value is not None and value.origin is Origin.CONSTANT
+        return value is not None and value.origin is Origin.CONSTANT and value.shape == self.operands[index]
 
     def elements(self) -> int:
         """Elements of the largest operand or result."""
@@ -45,9 +47,32 @@ class Call(NamedTuple):
         """Bytes of all results."""
         return sum(self._bytes(n, s) for n, s in zip(self.op.outputs, self.results, strict=True))
 
+    def traffic_bytes(self) -> int:
+        """Bytes that move between memory and processor when nothing stays in a cache.
+
+        Operands are read. Results are fetched before they are written, unless they lie where an operand was.
+        """
+        moved = 1 if self.is_in_place() else 2
+        return self.touched_bytes() + (moved - 1) * self.result_bytes()
+
+    def is_in_place(self) -> bool:
+        """True when the result is likely to take an operand's buffer: nobody else reads that one."""
+        if not any(at < len(self.op.inputs) and self._is_last_reader(at) for at in inplace_operands(self.op)):
+            return False
+        return not self.graph.results.intersection(self.op.outputs)
+
+    def _is_last_reader(self, index: int) -> bool:
+        name = self.op.inputs[index]
+        consumers = self.graph.consumers.get(name, ())
+        return name in self.graph.producer and len(consumers) == 1 and name not in self.graph.results
+
     def _bytes(self, name: str, shape: Shape) -> int:
         value = self.graph.values.get(name)
         return 0 if shape is None or value is None else prod(shape) * ITEM_BITS.get(value.dtype, 32) // 8
+
+    def masked_elements(self) -> float:
+        """Elements of a Softmax's operand that a constant mask hides."""
+        return masked_share(self.op, self.graph) * prod(self.operand(0))
 
     def integer(self, name: str, default: int) -> int:
         """An integer attribute."""

@@ -19,7 +19,8 @@ HEADS = (
     (8, 4096, 16),
 )  # batch, k, n
 WIDE = ((4096, 768, 3072), (4096, 3072, 768), (16384, 128, 512))  # m, k, n
-TALL = ((12, 512), (12, 1024))  # batch, m
+BIASED = ((512, 128, 128), (4096, 128, 128), (65536, 128, 128), (512, 768, 3072), (4096, 768, 3072))
+TALL = ((12, 512), (12, 1024), (12, 4096), (8, 4096))  # batch, m
 IMAGES = (
     (128, 64, 4),
     (128, 64, 16),
@@ -36,6 +37,19 @@ TRANSPOSES = (
     ((0, 2, 1, 3), (1, 512, 12, 64)),
     ((0, 2, 1, 3), (1, 2048, 12, 64)),
     ((1, 0, 2), (128, 128, 128)),
+    ((2, 0, 1), (256, 256, 128)),
+    ((2, 1, 0), (256, 256, 128)),
+    ((2, 1, 0), (64, 64, 128)),
+)
+CUTS = (  # shape, axis, length
+    ((12, 4096, 64), 1, 128),
+    ((12, 64, 4096), 2, 128),
+    ((12, 4096, 64), 1, 1024),
+    ((4096, 4096), 0, 24),
+    ((4096, 4096), 0, 256),
+    ((4096, 4096), 1, 128),
+    ((768, 768), 1, 64),
+    ((4096, 512), 1, 64),
 )
 EINSUMS = (
     ("sihc,sjhc->shij", (8, 128, 8, 32), (8, 128, 8, 32), (8, 8, 128, 128)),
@@ -43,6 +57,10 @@ EINSUMS = (
     ("ikc,jkc->ijc", (64, 128, 64), (64, 128, 64), (64, 64, 64)),
     ("kic,kjc->ijc", (128, 64, 64), (128, 64, 64), (64, 64, 64)),
     ("sic,sjd->ijcd", (64, 64, 32), (64, 64, 32), (64, 64, 32, 32)),
+    ("ikc,jkc->ijc", (256, 256, 128), (256, 256, 128), (256, 256, 128)),
+    ("kic,kjc->ijc", (256, 256, 128), (256, 256, 128), (256, 256, 128)),
+    ("sihc,sjhc->shij", (128, 256, 8, 32), (128, 256, 8, 32), (128, 8, 256, 256)),
+    ("shij,sjhc->sihc", (128, 8, 256, 256), (128, 256, 8, 32), (128, 256, 8, 32)),
 )
 UNARY = "Exp Erf Tanh Sigmoid Gelu Relu Sqrt Neg Sin Log Softplus".split()
 
@@ -59,6 +77,8 @@ def _layers() -> Iterable[Point]:
         for m in ROWS:
             if SHORTEST <= m * n * k * 2 <= LONGEST or (m, k, n) in WIDE:
                 yield Point("MatMul", ((m, k), (k, n)), (m, n), (1,))
+    for m, k, n in BIASED:
+        yield Point("Gemm", ((m, k), (k, n), (n,)), (m, n), (1, 2))
 
 
 def _batches() -> Iterable[Point]:
@@ -67,6 +87,7 @@ def _batches() -> Iterable[Point]:
         for m in ROWS[:9]:
             if batch * m * n * k * 2 <= LONGEST or (batch, m) in TALL:
                 yield _batch(batch, m, k, n)
+    yield from (_batch(batch, 1, k, n) for batch, k, n in (*HEADS, (128, 256, 256), (32, 256, 256)))
     yield from (_batch(batch, 256, k, n) for batch in (16, 128) for k, n in ((32, 256), (256, 32)))
     yield from (_batch(batch, m, 256, 256) for batch, m in ((128, 8), (128, 32), (32, 256)))
     for equation, left, right, result in EINSUMS:
@@ -87,7 +108,7 @@ def _convolutions() -> Iterable[Point]:
 
 
 def _arithmetic() -> Iterable[Point]:
-    for power in range(15, 28):  # to three times the largest third-level caches
+    for power in range(15, 26):  # to the largest third-level caches
         yield Point("Add", ((1 << power,),) * 2, (1 << power,))
     for rows, columns in ((8192, 128), (2048, 128), (16384, 32)):
         yield Point("Add", ((rows, columns), (columns,)), (rows, columns), (1,))
@@ -105,7 +126,7 @@ def _functions() -> Iterable[Point]:
 
 
 def _normalizations() -> Iterable[Point]:
-    for rows, columns in ((128, 768), (1024, 768), (8192, 128)):
+    for rows, columns in ((128, 768), (1024, 768), (8192, 128), (65536, 128)):
         weights = ((columns,), (columns,))
         yield Point("LayerNormalization", ((rows, columns), *weights), (rows, columns), (1, 2))
     for shape in ((64, 4096), (384, 4096), (4, 64, 4096), (4096, 256)):
@@ -120,5 +141,8 @@ def _normalizations() -> Iterable[Point]:
 def _moves() -> Iterable[Point]:
     for order, shape in TRANSPOSES:
         yield Point("Transpose", (shape,), tuple(shape[axis] for axis in order), (), {"perm": order})
+    for shape, axis, length in CUTS:
+        result = (*shape[:axis], length, *shape[axis + 1 :])
+        yield Point("Slice", (shape,), result, (), {"axis": axis})
     for rows, columns in ((4096, 16), (4096, 64), (512, 512), (1024, 1024), (16384, 64), (256, 16384)):
         yield Point("Concat", ((rows, columns),) * 2, (rows, 2 * columns), (), {"axis": 1})

@@ -41,13 +41,16 @@ class Constants:
     Attributes:
         threads: threads within an operator that the numbers hold for.
         dispatch_s: seconds to start one op, whatever it does.
-        excess_s: seconds that a byte costs on top of the in-cache price, by the bytes that the op touches.
+        excess_s: seconds that a byte of traffic costs on top of the in-cache price, by the bytes that the op
+            touches.
         product_s: seconds for each of a matrix product's features (`products.features`), by kind of product;
-            the last number says how often the excess of what it fetches is paid.
+            the last three say how often the excess of what it fetches is paid (`prices.fetches`).
+        moves: seconds for each element that an Einsum transposes, by kind of move (`products.Move`); the last
+            number says how often its excess is paid.
         element_s: seconds for each element, by op type; "" stands for every other op.
+        strides: how often the excess is paid by kind of Transpose, which reads memory in leaps.
         span_s: seconds for each contiguous stretch of an operand that is broadcast.
-        move_s: seconds to copy a byte.
-        run_s: seconds to start one contiguous run of a copy.
+        copies: seconds to copy a byte and to start one contiguous run, by kind of copy (`prices.COPIES`).
         iteration: what one more iteration costs, by form.
         load: what one more copy of a body costs to load, by form.
         resident: what a region and one more copy of its body keep in memory, by form.
@@ -58,10 +61,11 @@ class Constants:
     dispatch_s: float
     excess_s: Curve
     product_s: Mapping[str, tuple[float, ...]]
+    moves: tuple[float, ...]
     element_s: Mapping[str, float]
+    strides: Mapping[str, float]
     span_s: float
-    move_s: float
-    run_s: float
+    copies: Mapping[str, tuple[float, float]]
     iteration: Mapping[str, Overhead]
     load: Mapping[str, Overhead]
     resident: Mapping[str, Holding]
@@ -92,10 +96,11 @@ def to_constants(profile: Mapping[str, Any]) -> Constants:
         dispatch_s=numbers["dispatch_s"],
         excess_s=Curve(*(tuple(column) for column in numbers["excess_s"])),
         product_s={kind: tuple(row) for kind, row in numbers["product_s"].items()},
+        moves=tuple(numbers["moves"]),
         element_s=numbers["element_s"],
+        strides=numbers["strides"],
         span_s=numbers["span_s"],
-        move_s=numbers["move_s"],
-        run_s=numbers["run_s"],
+        copies={kind: tuple(pair) for kind, pair in numbers["copies"].items()},
         iteration={form: Overhead(*row) for form, row in numbers["iteration"].items()},
         load={form: Overhead(*row) for form, row in numbers["load"].items()},
         resident={form: Holding(*row) for form, row in numbers["resident"].items()},
@@ -110,11 +115,14 @@ def to_json(constants: Constants) -> dict[str, Any]:
         key: {form: list(row.values()) for form, row in numbers[key].items()}
         for key in ("iteration", "load", "resident")
     }
-    scalars = {key: _figures(numbers[key]) for key in ("dispatch_s", "span_s", "move_s", "run_s")}
+    scalars = {key: _figures(numbers[key]) for key in ("dispatch_s", "span_s")}
     tables = {
         "excess_s": excess,
         "product_s": {kind: [_figures(rate) for rate in row] for kind, row in constants.product_s.items()},
+        "copies": {kind: [_figures(number) for number in pair] for kind, pair in constants.copies.items()},
+        "moves": [_figures(number) for number in constants.moves],
         "element_s": {type_: _figures(rate) for type_, rate in constants.element_s.items()},
+        "strides": {kind: _figures(times) for kind, times in constants.strides.items()},
     }
     return {
         "provider": constants.provider,

@@ -5,7 +5,8 @@ The steps:
     2. Slice and Concat give the price of a copied byte and of a run.
     3. Every other op without a product: the price of an element is what is left without the excess.
     4. Matrix products: non-negative least squares on their features, every point weighing the same.
-    5. Einsum: what is left without its product is the price of the elements that it transposes.
+    5. Gemm with a bias: what is left without its product is the price of the elements that the bias fills.
+    6. Einsum: what is left without its product is the price of the elements that it transposes.
 """
 
 from __future__ import annotations
@@ -23,17 +24,27 @@ from .call import Call
 from .constants import Constants, Holding, Overhead
 from .curve import Curve
 from .points import Point
-from .prices import ITEM_BYTES, LONG_RUN, TRANSPOSED_RUNS, multiply, transposed_run
+from .prices import (
+    BIAS,
+    COPIES,
+    ITEM_BYTES,
+    MASKED,
+    far_bias,
+    far_copy,
+    fetches,
+    memory,
+    multiply,
+    run_of,
+    transposed,
+)
 from .products import Product
 
 Rows = NDArray[np.float64]
 FINDERS = {
     "MatMul": products.matmul,
-    "Gemm": products.gemm,
     "Conv": products.conv,
 }
-COPIES = ("Slice", "Concat")
-CACHED_BYTES = 16 << 20  # below this the elementwise points tell the price of an element, above it the excess
+SMALL_BYTES = 16 << 20  # below this the elementwise points tell the price of an element, above it the excess
 
 
 def fit(
@@ -45,54 +56,72 @@ def fit(
     iteration: Mapping[str, Overhead],
     load: Mapping[str, Overhead],
     resident: Mapping[str, Holding],
+    masked_s: float,
 ) -> Constants:
     """Constants that the points agree with."""
     plain = [p for p in points if p.type == "Add" and p.operands[0] == p.operands[1]]
     unit, excess = _elementwise(plain, dispatch_s)
-    move_s, run_s = _copies([p for p in points if p.type in COPIES], excess, dispatch_s)
+    copies = {kind: _copies([p for p in points if p.type == kind], excess, dispatch_s) for kind in COPIES}
     constants = Constants(
-        provider, threads, dispatch_s, excess, {}, {"": unit}, 0.0, move_s, run_s, iteration, load, resident
+        provider,
+        threads,
+        dispatch_s,
+        excess,
+        {},
+        (),
+        {"": unit},
+        {},
+        0.0,
+        copies,
+        iteration,
+        load,
+        resident,
     )
     spans = [p for p in points if p.type == "Add" and p.operands[0] != p.operands[1]]
     constants = replace(constants, span_s=_span(spans, constants))
-    singles = [p for p in points if p.type not in (*FINDERS, *COPIES, "Add", "Einsum")]
-    elements = {"": unit} | _elements(singles, constants)
+    singles = [p for p in points if p.type not in (*FINDERS, *COPIES, "Add", "Einsum", "Gemm", "Transpose")]
+    transposes = _transposes([p for p in points if p.type == "Transpose"], constants)
+    elements = {"": unit, MASKED: masked_s} | _elements(singles, constants)
+    elements |= {kind: element_s for kind, (element_s, _) in transposes.items()}
+    constants = replace(constants, strides={kind: times for kind, (_, times) in transposes.items()})
     constants = replace(constants, product_s=_products([p for p in points if p.type in FINDERS], constants))
-    einsum_s = _moved([p for p in points if p.type == "Einsum"], constants)
-    return replace(constants, element_s=elements | {"Einsum": einsum_s})
+    bias_s = _bias([p for p in points if p.type == "Gemm"], constants)
+    moves = _moves([p for p in points if p.type == "Einsum"], constants)
+    return replace(constants, element_s=elements | {BIAS: bias_s}, moves=moves)
 
 
 def _elementwise(points: Iterable[Point], dispatch_s: float) -> tuple[float, Curve]:
-    """Seconds for an element in the cache, and the excess over that for a byte of a larger working set."""
+    """Seconds for an element in the cache, and the excess over that for a byte of a larger working set.
+
+    No size costs more than a larger one: what else happened while a point was measured only made it slower.
+    """
     sized = sorted((p.call().touched_bytes(), p) for p in points)
-    rates = [(size, (p.seconds - dispatch_s) / size) for size, p in sized]
-    floor = min(rate for size, rate in rates if size <= CACHED_BYTES)
-    heights, highest = [], 0.0
-    for size, rate in rates:
-        highest = max(highest, rate - floor if size > CACHED_BYTES // 4 else 0.0)
-        heights.append(highest)
-    return floor * sized[0][0] / prod(sized[0][1].result), Curve(tuple(s for s, _ in rates), tuple(heights))
+    rates = [(size, (p.seconds - dispatch_s) / p.call().traffic_bytes()) for size, p in sized]
+    floor = min(rate for size, rate in rates if size <= SMALL_BYTES)
+    heights: list[float] = []
+    lowest = float("inf")
+    for size, rate in reversed(rates):
+        lowest = min(lowest, rate - floor if size > SMALL_BYTES // 4 else 0.0)
+        heights.insert(0, max(0.0, lowest))
+    smallest = sized[0][1].call()
+    return floor * smallest.traffic_bytes() / smallest.elements(), Curve(
+        tuple(s for s, _ in rates), tuple(heights)
+    )
 
 
 def _copies(points: Iterable[Point], excess: Curve, dispatch_s: float) -> tuple[float, float]:
     rows, seconds = [], []
     for point in points:
         moved = point.call().result_bytes()
-        rows.append((moved, moved / (4 * _run(point))))
-        seconds.append(point.seconds - dispatch_s - 2 * moved * excess(2 * moved))
+        rows.append((moved, moved / (ITEM_BYTES * run_of(point.call()))))
+        seconds.append(point.seconds - dispatch_s - far_copy(point.type, moved, excess))
     move_s, run_s = non_negative(np.array(rows, float), np.array(seconds))
     return float(move_s), float(run_s)
 
 
-def _run(point: Point) -> int:
-    """Elements of a contiguous run that a Slice of the last axis or a Concat along it copies."""
-    return min(shape[-1] for shape in (*point.operands, point.result) if len(shape) == len(point.result))
-
-
 def _rest(point: Point, constants: Constants) -> float:
     """Seconds that neither dispatch nor excess accounts for."""
-    touched = point.call().touched_bytes()
-    return max(0.0, point.seconds - constants.dispatch_s - touched * constants.excess_s(touched))
+    return max(0.0, point.seconds - constants.dispatch_s - memory(point.call(), constants))
 
 
 def _span(points: Iterable[Point], constants: Constants) -> float:
@@ -106,24 +135,44 @@ def _span(points: Iterable[Point], constants: Constants) -> float:
 def _elements(points: Iterable[Point], constants: Constants) -> dict[str, float]:
     rates: dict[str, list[float]] = {}
     for point in points:
-        rates.setdefault(_unit(point), []).append(_rest(point, constants) / point.call().elements())
+        rates.setdefault(point.type, []).append(_rest(point, constants) / point.call().elements())
     return {type_: fmean(found) for type_, found in rates.items()}
 
 
-def _unit(point: Point) -> str:
-    has_runs = point.type == "Transpose" and transposed_run(point.call()) >= LONG_RUN
-    return TRANSPOSED_RUNS if has_runs else point.type
+def _transposes(points: Iterable[Point], constants: Constants) -> dict[str, tuple[float, float]]:
+    """By kind: seconds for an element, and how often the excess is paid."""
+    rows: dict[str, list[tuple[float, float]]] = {}
+    seconds: dict[str, list[float]] = {}
+    for point in points:
+        call, kind = point.call(), transposed(point.call()).value
+        rows.setdefault(kind, []).append((call.elements(), memory(call, constants)))
+        seconds.setdefault(kind, []).append(point.seconds - constants.dispatch_s)
+    fitted = {kind: non_negative(np.array(rows[kind], float), np.array(seconds[kind])) for kind in rows}
+    return {kind: (float(element_s), float(times)) for kind, (element_s, times) in fitted.items()}
 
 
-def _moved(points: Iterable[Point], constants: Constants) -> float:
-    """Seconds for an element that Einsum transposes: what the product leaves over."""
+def _bias(points: Iterable[Point], constants: Constants) -> float:
+    """Seconds for an element that a bias is written over, in the cache."""
     rates = []
     for point in points:
-        found = products.einsum(point.call())
+        call, found = point.call(), products.gemm(point.call())
         assert found is not None
-        product_s = multiply(found._replace(moved=0), point.call().touched_bytes(), constants)
-        rates.append(max(0.0, point.seconds - constants.dispatch_s - product_s) / found.moved)
+        known_s = constants.dispatch_s + multiply(found, call.touched_bytes(), constants)
+        known_s += far_bias(call, constants)
+        rates.append(max(0.0, point.seconds - known_s) / prod(point.result))
     return median(rates)
+
+
+def _moves(points: Iterable[Point], constants: Constants) -> tuple[float, ...]:
+    """What Einsum's product leaves over: seconds to transpose an element, by kind of move."""
+    rows, seconds = [], []
+    for point in points:
+        found, touched = products.einsum(point.call()), point.call().touched_bytes()
+        assert found is not None
+        known_s = constants.dispatch_s + multiply(found._replace(moved=()), touched, constants)
+        rows.append((*found.moved, sum(found.moved) * ITEM_BYTES * constants.excess_s(touched)))
+        seconds.append(max(point.seconds - known_s, constants.dispatch_s))
+    return tuple(map(float, non_negative(np.array(rows, float), np.array(seconds))))
 
 
 def _products(points: Iterable[Point], constants: Constants) -> dict[str, tuple[float, ...]]:
@@ -142,8 +191,7 @@ def _products(points: Iterable[Point], constants: Constants) -> dict[str, tuple[
 
 
 def _row(found: Product, call: Call, constants: Constants) -> tuple[float, ...]:
-    excess_s = constants.excess_s(call.touched_bytes())
-    return (*products.features(found), found.fetched * ITEM_BYTES * excess_s)
+    return (*products.features(found), *fetches(found, call.touched_bytes(), constants.excess_s))
 
 
 def non_negative(rows: Rows, seconds: Rows) -> Rows:

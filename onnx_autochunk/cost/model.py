@@ -51,9 +51,9 @@ class CostModel:
         scanned = call.operands[-1] if call.op.type == "Scan" else None
         return once * scanned[0] if scanned else once
 
-    def copy_seconds(self, nbytes: int, *, run_bytes: int) -> float:
-        """Time to slice or join `nbytes` in contiguous runs of `run_bytes`."""
-        return self.constants.dispatch_s + copy(nbytes, run_bytes, self.constants)
+    def copy_seconds(self, kind: str, nbytes: int, *, run_bytes: int) -> float:
+        """Time to slice (`prices.CUT`) or to join `nbytes` in contiguous runs of `run_bytes`."""
+        return self.constants.dispatch_s + copy(kind, nbytes, run_bytes, self.constants)
 
     def iteration_seconds(self, form: str, ops: int) -> float:
         """What one iteration of a body costs besides its ops, which `op_seconds` prices with their dispatch.

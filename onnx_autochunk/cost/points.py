@@ -45,8 +45,9 @@ class Point:
         return Call(graph.ops[0], graph, self.operands, (self.result,))
 
     def __str__(self) -> str:
-        shapes = " ".join("x".join(map(str, shape)) for shape in self.operands)
-        return f"{self.type} {shapes}{' ' + str(dict(self.attributes)) if self.attributes else ''}"
+        *operands, result = ("x".join(map(str, shape)) for shape in (*self.operands, self.result))
+        attributes = f" {dict(self.attributes)}" if self.attributes else ""
+        return f"{self.type} {' '.join(operands)} -> {result}{attributes}"
 
 
 def to_json(point: Point) -> dict[str, Any]:

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import prod
 from typing import TypeAlias
 
 from . import products
 from .call import Call
 from .constants import Constants
-from .fused import is_absorbed
-from .products import Product
+from .curve import Curve
+from .fused import is_absorbed, is_bias
+from .products import Move, Product
 
 Price: TypeAlias = Callable[[Call, Constants], float]
 ITEM_BYTES = 4  # products are computed in float32, whatever the elements are stored as
-LONG_RUN = 16  # elements that a transpose keeps together
-TRANSPOSED_RUNS = "Transpose of runs"  # its price, apart from that of a Transpose of single elements
+LONG_RUN = 16  # elements that are copied as one when a transpose keeps them together
+CACHED_BYTES = 100 << 20  # that the last cache holds, for all that share it
+NEAR_BYTES = 2 << 20  # of an operand that stays in the second-level cache while it is broadcast
+CUT, JOIN = COPIES = "Slice", "Concat"  # one thread copies what is cut out, all of them what is put together
+BIAS = "Gemm"  # what stands for the price of an element that a product finds written over by its bias
+MASKED = "Softmax of what is masked"  # what an element costs on top whose exponential is not a normal number
 
 
 def other(call: Call, constants: Constants) -> float:
     """Any op without a price of its own: it reads its operands and writes its results once."""
-    touched = call.touched_bytes()
     unit = constants.element_s.get(call.op.type, constants.element_s[""])
-    return call.elements() * unit + touched * constants.excess_s(touched)
+    return call.elements() * unit + memory(call, constants)
+
+
+def memory(call: Call, constants: Constants) -> float:
+    """Seconds on top for what is not in the cache."""
+    return call.traffic_bytes() * constants.excess_s(call.touched_bytes())
 
 
 def free(call: Call, constants: Constants) -> float:  # noqa: ARG001 - every price has one signature
@@ -31,10 +40,33 @@ def free(call: Call, constants: Constants) -> float:  # noqa: ARG001 - every pri
 
 
 def pointwise(call: Call, constants: Constants) -> float:
-    """Elementwise: an operand that is broadcast along the last axes is worked off stretch by stretch."""
+    """Elementwise: an operand that is broadcast along the last axes is worked off stretch by stretch.
+
+    A large one that is broadcast along the first axes is read from memory again and again.
+    """
     if is_absorbed(call.op, call.graph):
         return 0.0
-    return other(call, constants) + _spans(call) * constants.span_s
+    if is_bias(call.op, call.graph):
+        return bias(call, constants)
+    return other(call, constants) + _spans(call) * constants.span_s + _again(call, constants.excess_s)
+
+
+def bias(call: Call, constants: Constants) -> float:
+    """Written over the whole result, by one thread, before the product adds to it."""
+    return prod(call.result) * constants.element_s[BIAS] + far_bias(call, constants)
+
+
+def far_bias(call: Call, constants: Constants) -> float:
+    """Its seconds on top for what is not in the cache."""
+    written = call.result_bytes()
+    return 2 * written * constants.excess_s(written)
+
+
+def _again(call: Call, excess_s: Curve) -> float:
+    """Seconds to read broadcast operands once more, from the cache that holds them."""
+    sizes = (ITEM_BYTES * prod(shape) for shape in call.operands if shape)
+    full = ITEM_BYTES * prod(call.result)
+    return sum((full - size) * excess_s(size) for size in sizes if NEAR_BYTES < size < full)
 
 
 def _spans(call: Call) -> int:
@@ -64,33 +96,38 @@ def _span(shape: tuple[int, ...], result: tuple[int, ...]) -> int:
 def softmax(call: Call, constants: Constants) -> float:
     """Along an inner axis the kernel transposes there and back."""
     axis, rank = call.integer("axis", -1), len(call.operand(0))
-    seconds = other(call, constants)
+    seconds = other(call, constants) + call.masked_elements() * constants.element_s[MASKED]
     is_last = axis in (-1, rank - 1) or call.op.version < 13
-    return seconds if is_last else seconds + 2 * call.elements() * constants.element_s["Transpose"]
+    return seconds if is_last else seconds + 2 * call.elements() * constants.element_s[Move.INWARDS.value]
 
 
 def transpose(call: Call, constants: Constants) -> float:
     """Long runs that stay together are copied as they are; otherwise elements move one by one."""
-    unit = "Transpose" if transposed_run(call) < LONG_RUN else TRANSPOSED_RUNS
-    touched = call.touched_bytes()
-    return call.elements() * constants.element_s[unit] + touched * constants.excess_s(touched)
+    unit = transposed(call).value
+    far = constants.strides.get(unit, 1.0) * memory(call, constants)
+    return call.elements() * constants.element_s.get(unit, constants.copies[JOIN][0]) + far
 
 
-def transposed_run(call: Call) -> int:
-    """Elements that a Transpose keeps together."""
+def transposed(call: Call) -> Move:
+    """How a Transpose works."""
     order, shape = call.op.attributes.get("perm"), call.operand(0)
     if not isinstance(order, tuple) or len(order) != len(shape):
         order = tuple(reversed(range(len(shape))))
     axes = [axis for axis in order if shape[axis] > 1]
-    run, rest = 1, sorted(axes)
-    while axes and axes[-1] == rest[-1]:
-        run *= shape[axes.pop()]
+    run, kept, rest = 1, list(axes), sorted(axes)
+    while kept and kept[-1] == rest[-1]:
+        run *= shape[kept.pop()]
         rest.pop()
-    return run
+    return products.move_of(axes, run=run >= LONG_RUN)
 
 
 def move(call: Call, constants: Constants) -> float:
-    """Slice, Concat, Split, Expand and their like: runs along which operand and result agree."""
+    """Slice, Concat, Split, Expand and their like."""
+    return _copy(call, run_of(call), constants)
+
+
+def run_of(call: Call) -> int:
+    """Elements that are contiguous in the largest operand and in the largest result."""
     data, result = (
         max((s for s in shapes if s is not None), key=prod, default=())
         for shapes in (call.operands, call.results)
@@ -100,7 +137,7 @@ def move(call: Call, constants: Constants) -> float:
         run *= min(ours, theirs)
         if ours != theirs:
             break
-    return _copy(call, run, constants)
+    return run
 
 
 def gather(call: Call, constants: Constants) -> float:
@@ -114,13 +151,20 @@ def _copy(call: Call, run: int, constants: Constants) -> float:
     """Seconds to write the results in runs of so many elements."""
     moved = call.result_bytes()
     elements = sum(prod(shape) for shape in call.results if shape is not None)
-    return copy(moved, moved * run / max(1, elements), constants)
+    kind = CUT if call.op.type in ("Slice", "Split") else JOIN
+    return copy(kind, moved, moved * run / max(1, elements), constants)
 
 
-def copy(moved: int, run_bytes: float, constants: Constants) -> float:
+def copy(kind: str, moved: int, run_bytes: float, constants: Constants) -> float:
     """Seconds to copy `moved` bytes in contiguous runs."""
-    runs = moved / max(1, run_bytes)
-    return moved * constants.move_s + runs * constants.run_s + 2 * moved * constants.excess_s(2 * moved)
+    move_s, run_s = constants.copies[kind]
+    far_s = far_copy(kind, moved, constants.excess_s)
+    return moved * move_s + moved / max(1, run_bytes) * run_s + far_s
+
+
+def far_copy(kind: str, moved: int, excess_s: Curve) -> float:
+    """Seconds on top for what is not in the cache; one thread is too slow to notice."""
+    return 0.0 if kind == CUT else 3 * moved * excess_s(2 * moved)
 
 
 def product(find: Callable[[Call], Product | None]) -> Price:
@@ -128,17 +172,45 @@ def product(find: Callable[[Call], Product | None]) -> Price:
 
     def price(call: Call, constants: Constants) -> float:
         found = find(call)
-        return other(call, constants) if found is None else multiply(found, call.touched_bytes(), constants)
+        if found is None:
+            return other(call, constants)
+        seconds = multiply(found, call.touched_bytes(), constants)
+        return seconds + bias(call, constants) if has_bias(call) else seconds
 
     return price
 
 
+def has_bias(call: Call) -> bool:
+    """True for a Gemm that adds; a convolution does so on the way."""
+    return call.op.type in ("Gemm", "FusedGemm") and any(call.op.inputs[2:])
+
+
 def multiply(found: Product, touched: int, constants: Constants) -> float:
     """Seconds of a matrix product that touches so many bytes."""
-    *rates, fetch = constants.product_s[found.kind]
-    seconds = sum(rate * feature for rate, feature in zip(rates, products.features(found), strict=True))
-    fetched = fetch * found.fetched * ITEM_BYTES * constants.excess_s(touched)
-    return seconds + fetched + (found.moved and found.moved * constants.element_s["Einsum"])
+    features = (*products.features(found), *fetches(found, touched, constants.excess_s))
+    seconds = _dot(constants.product_s[found.kind], features)
+    excess_s = ITEM_BYTES * constants.excess_s(touched)
+    return seconds + moving(found, excess_s, constants) if found.moved else seconds
+
+
+def fetches(found: Product, touched: int, excess_s: Curve) -> tuple[float, ...]:
+    """Excess of what a product fetches: as far as the last cache holds it, and what comes on top of that.
+
+    Products hide most of the first part behind their arithmetic.
+    """
+    near_s = excess_s(min(touched, CACHED_BYTES))
+    beyond_s = excess_s(touched) - near_s
+    left, result = (ITEM_BYTES * count for count in found.fetched)
+    return near_s * (left + result), beyond_s * left, beyond_s * result
+
+
+def moving(found: Product, excess_s: float, constants: Constants) -> float:
+    """Seconds to transpose what a product needs and gives in another order."""
+    return _dot(constants.moves, (*found.moved, sum(found.moved) * excess_s))
+
+
+def _dot(rates: Iterable[float], counts: Iterable[float]) -> float:
+    return sum(rate * count for rate, count in zip(rates, counts, strict=True))
 
 
 def attention(call: Call, constants: Constants) -> float:

@@ -8,6 +8,8 @@ call; that, and reading it, is what a few rows cannot pay for.
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -15,17 +17,27 @@ from typing import NamedTuple
 from .call import Call
 
 LANES = 16  # columns that a kernel computes at once
-SCATTERED = 4  # how much more a transposed element costs when it leaves its run
 PANEL_COLUMNS = 128
 PANEL_DEPTHS = 256
 NEAR_ELEMENTS = 1 << 19  # right elements that stay in the second-level cache from call to call
 
 
-class Product(NamedTuple):
-    """`batch` times `[m, k] x [k, n]`; `moved` elements are transposed before and after.
+class Move(enum.Enum):
+    """How a transpose works: in blocks where one axis moves, else element by element."""
 
-    `kind` is "packed" (constant right operand), "plain", "conv" or "depthwise". A convolution reads each left
-    element for every place of its `window`, but fetches it once.
+    NOTHING = ""
+    RUNS = "Transpose of runs"
+    INWARDS = "Transpose of an axis inwards"
+    OUTWARDS = "Transpose of the last axis outwards"
+    ELEMENTS = "Transpose of elements"
+
+
+class Product(NamedTuple):
+    """`batch` times `[m, k] x [k, n]`; `moved` elements are transposed before and after, by kind of move.
+
+    `kind` is "packed" (constant right operand), "plain", "vector" (plain with m = 1: nothing is packed),
+    "conv" or "depthwise". A convolution reads each left element for every place of its `window`, but fetches
+    it once.
     """
 
     kind: str
@@ -33,7 +45,7 @@ class Product(NamedTuple):
     m: int
     n: int
     k: int
-    moved: int = 0
+    moved: tuple[int, ...] = ()
     window: int = 1
 
     @property
@@ -52,10 +64,11 @@ class Product(NamedTuple):
         return self.right > NEAR_ELEMENTS
 
     @property
-    def fetched(self) -> int:
-        """Left elements, once for each panel of columns, and result elements, once for each panel of `k`."""
+    def fetched(self) -> tuple[int, int]:
+        """Left elements, once for each panel of columns; result elements, once for each panel of `k`."""
         columns, depths = -(-self.n // PANEL_COLUMNS), -(-self.k // PANEL_DEPTHS)
-        return self.batch * self.m * (self.k // self.window * columns + self.n * depths)
+        rows = self.batch * self.m
+        return rows * (self.k // self.window * columns), rows * self.n * depths
 
 
 def features(product: Product) -> tuple[int, ...]:
@@ -78,7 +91,8 @@ def matmul(call: Call) -> Product | None:
     if len(right) <= 2:
         return Product("packed" if call.is_constant(1) else "plain", 1, prod(left[:-1]), columns, left[-1])
     batch = max(prod(left[:-2]), prod(right[:-2]))
-    return Product("plain", batch, left[-2] if len(left) > 1 else 1, columns, left[-1])
+    rows = left[-2] if len(left) > 1 else 1
+    return Product("plain" if rows > 1 else "vector", batch, rows, columns, left[-1])
 
 
 def gemm(call: Call) -> Product | None:
@@ -122,7 +136,11 @@ def einsum(call: Call) -> Product | None:
     sizes = dict(zip(roles.left + roles.right, call.operand(0) + call.operand(1), strict=False))
     batch, m, n, k = (prod(sizes.get(label, 1) for label in group) for group in roles.groups)
     lengths = (batch * m * k, batch * k * n, batch * m * n)
-    moved = sum(length * weight for length, weight in zip(lengths, roles.moved, strict=True))
+    moved = tuple(
+        sum(length * found.count(kind) for length, found in zip(lengths, roles.moves, strict=True))
+        for kind in Move
+        if kind is not Move.NOTHING
+    )
     return Product("plain", batch, m, n, k, moved)
 
 
@@ -130,7 +148,9 @@ class _Roles(NamedTuple):
     left: str
     right: str
     groups: tuple[str, str, str, str]  # batch, m, n, k
-    moved: tuple[int, int, int]  # of left, right and result: 0, 1 or, where the last axis changes, SCATTERED
+    moves: tuple[
+        tuple[Move, ...], ...
+    ]  # of left, of right by way of the order in which labels appear, of result
 
 
 @lru_cache(maxsize=256)
@@ -144,12 +164,37 @@ def _roles(equation: str) -> _Roles | None:
     m = "".join(label for label in out if label in left and label not in right)
     n = "".join(label for label in out if label in right and label not in left)
     k = "".join(label for label in left if label in right and label not in out)
-    moved = _move(left, batch + m + k), _move(right, batch + k + n), _move(out, batch + m + n)
-    return _Roles(left, right, (batch, m, n, k), moved)
+    common = "".join(label for label in left if label in right) + n
+    moves = (
+        (_move(left, batch + m + k),),
+        (_move(right, common), _move(common, batch + k + n)),
+        (_move(batch + m + n, out),),
+    )
+    return _Roles(left, right, (batch, m, n, k), moves)
 
 
-def _move(given: str, needed: str) -> int:
-    """What it takes to bring axes into another order: nothing, moving runs, moving single elements."""
-    if given == needed:
-        return 0
-    return 1 if given[-1:] == needed[-1:] else SCATTERED
+def _move(given: str, needed: str) -> Move:
+    return move_of([given.index(label) for label in needed], run=given[-1:] == needed[-1:])
+
+
+def move_of(order: Sequence[int], *, run: bool) -> Move:
+    """What it takes to bring axes into another order.
+
+    Args:
+        order: as in Transpose.
+        run: whether elements that lie together stay so.
+
+    Source: onnxruntime/core/providers/cpu/tensor/transpose.cc.
+    """
+    if _is_sorted(order):
+        return Move.NOTHING
+    if run:
+        return Move.RUNS
+    moving = [axis for axis in order if _is_sorted([other for other in order if other != axis])]
+    if not moving:
+        return Move.ELEMENTS
+    return Move.OUTWARDS if moving == [max(order)] else Move.INWARDS
+
+
+def _is_sorted(order: Sequence[int]) -> bool:
+    return list(order) == sorted(order)

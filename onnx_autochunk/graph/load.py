@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..errors import AutochunkError, ModelError
 from . import einsum, parts, remade
 from .fold import run_time_ops
+from .masked import with_masks
 from .model import ITEM_BITS, Graph, Op, Origin, Value
 from .sizes import bind_dims, evaluate_shape_vectors
 from .written import WrittenOut
@@ -82,8 +83,18 @@ def load(
 def derive(model: ir.Model, dims: Mapping[str, int] | None = None) -> Loaded:
     """The `Graph` of an IR model whose values have shapes; the model itself is kept, not copied."""
     nodes = _nodes(model)
-    running = run_time_ops(whole_graph(model))
+    whole = with_masks(whole_graph(model), lambda name: _elements(model, name))
+    running = run_time_ops(whole)
     return Loaded(model, running.graph, tuple(nodes[index] for index in running.kept), dims or {})
+
+
+def _elements(model: ir.Model, name: str) -> NDArray[np.generic] | None:
+    """Elements of an initializer; None where the model comes without them (`runtime.weightless`)."""
+    value = model.graph.initializers.get(name)
+    tensor = None if value is None else value.const_value
+    if tensor is None or (isinstance(tensor, ir.ExternalTensor) and not Path(tensor.path).stat().st_size):
+        return None
+    return _small_data(tensor)
 
 
 def whole_graph(model: ir.Model) -> Graph:
@@ -105,7 +116,23 @@ def write_out(loaded: Loaded) -> Loaded:
     model = loaded.model.clone()
     again = remade.write_out(model)
     written = (*einsum.write_out(model), *parts.write_out(model))
-    return replace(derive(model, loaded.dims), written=written) if written or again else loaded
+    if not written and not again:
+        return loaded
+    new = derive(model, loaded.dims)
+    graph = replace(new.graph, originals=_originals(new.graph, loaded.graph, written))
+    return replace(new, graph=graph, written=written)
+
+
+def _originals(new: Graph, old: Graph, written: Sequence[WrittenOut]) -> dict[tuple[int, ...], Graph]:
+    """What ops of the new graph stand for."""
+    indices = {op.name: op.index for op in new.ops}
+    ops = {op.name: op for op in old.ops}
+    return {
+        tuple(indices[name] for name in one.nodes if name in indices): replace(
+            old, ops=tuple(ops[str(node.name)] for node in one.originals)
+        )
+        for one in written
+    }
 
 
 def _read(source: Source) -> ir.Model:

@@ -41,6 +41,7 @@ class Value:
         shape: sizes of the axes at the reference sizes; None when the rank is unknown or it is not a tensor.
         data: the elements, for small constants and computed shape vectors only; rules read Reshape targets,
             Slice bounds and the like from it.
+        masked: for a mask in front of a Softmax: share of the elements that it hides.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Value:
     shape: tuple[int, ...] | None
     origin: Origin = Origin.COMPUTED
     data: NDArray[np.generic] | None = field(default=None, compare=False, repr=False)
+    masked: float = 0.0
 
     @property
     def nbytes(self) -> int:
@@ -96,12 +98,17 @@ class Op:
 
 @dataclass(frozen=True)
 class Graph:
-    """Ops in file order (topological), the values they name, and the graph's own inputs and outputs."""
+    """Ops in file order (topological), the values they name, and the graph's own inputs and outputs.
+
+    Attributes:
+        originals: what ops of this graph, by index, stand for while plans are made.
+    """
 
     ops: tuple[Op, ...]
     values: Mapping[str, Value]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    originals: Mapping[tuple[int, ...], Graph] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def producer(self) -> Mapping[str, Op]:

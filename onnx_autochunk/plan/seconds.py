@@ -10,7 +10,8 @@ from math import prod
 
 from ..axes import Position, Refusal, Step, carry
 from ..cost.model import CostModel
-from ..graph.model import Graph
+from ..cost.prices import CUT, JOIN
+from ..graph.model import Graph, Op
 from ..options import Form
 from .body import body_of
 from .chunking import Chunking, ladder
@@ -29,6 +30,7 @@ class Seconds:
         self._graph = graph
         self._rules = rules
         self.model = model
+        self._shares = self._shares_of_originals()
         self._whole: dict[int, float] = {}
         self._columns: dict[tuple[int, Position, int], tuple[float, ...]] = {}
         self.ladder = cache(ladder)
@@ -38,10 +40,23 @@ class Seconds:
         return sum(self.whole(op.index) for op in self._graph.ops)
 
     def whole(self, index: int) -> float:
-        """Time of one unchunked op."""
+        """Time of one unchunked op, or its share of what is put back in its place."""
         if index not in self._whole:
-            self._whole[index] = self.model.op_seconds(self._graph.ops[index], self._graph, self._graph.shape)
+            seconds = self._called(self._graph, self._graph.ops[index])
+            self._whole[index] = seconds * self._shares.get(index, 1.0)
         return self._whole[index]
+
+    def _called(self, graph: Graph, op: Op) -> float:
+        return self.model.op_seconds(op, graph, graph.shape)
+
+    def _shares_of_originals(self) -> dict[int, float]:
+        """By op that stands for others: their time over that of all that stand for them."""
+        shares = dict[int, float]()
+        for indices, originals in self._graph.originals.items():
+            standing = sum(self._called(self._graph, self._graph.ops[index]) for index in indices)
+            original = sum(self._called(originals, op) for op in originals.ops)
+            shares |= dict.fromkeys(indices, original / standing if standing else 1.0)
+        return shares
 
     def of(self, region: Region, form: Form, ladder: tuple[Chunking, ...]) -> list[tuple[float, float]]:
         """For each chunking: extra seconds of a run and to load, against leaving the region unchunked."""
@@ -93,7 +108,8 @@ class Seconds:
         """What enters and leaves the loop comes from memory, however well a chunk fits the cache."""
         names = (*(cut.value for cut in region.sliced), *region.results)
         touched = sum(self._graph.values[name].nbytes for name in names)
-        return REGION_SECONDS + touched * self.model.constants.excess_s(touched)
+        written = sum(self._graph.values[name].nbytes for name in region.results)
+        return REGION_SECONDS + (touched + written) * self.model.constants.excess_s(touched)
 
     def _op(self, index: int, place: Position, length: int) -> float:
         step = carry(self._rules[index], position=place, result=0)
@@ -114,17 +130,18 @@ class Seconds:
         even = not chunking.tail
         ins = [c for c in region.sliced if form is not Form.SCAN or not is_view(self._graph, c, even)]
         outs = [c for c in region.outputs if form is not Form.SCAN or not (even and self._front(c))]
-        return [self._copy(cut, chunking.length) for cut in (*ins, *outs)]
+        sizes = [(CUT, cut) for cut in ins] + [(JOIN, cut) for cut in outs]
+        return [self._copy(kind, cut, chunking.length) for kind, cut in sizes]
 
     def _front(self, cut: Cut) -> bool:
         return in_front(self._graph.values[cut.value], cut.position)
 
-    def _copy(self, cut: Cut, length: int) -> float:
+    def _copy(self, kind: str, cut: Cut, length: int) -> float:
         value = self._graph.values[cut.value]
         assert value.shape is not None, "a cut value has a shape"
         item = value.nbytes // max(1, prod(value.shape))
         run = prod(value.shape[cut.position.axis + 1 :]) * cut.position.unit * length * item
-        return self.model.copy_seconds(value.nbytes, run_bytes=run)
+        return self.model.copy_seconds(kind, value.nbytes, run_bytes=run)
 
     def _weights(self, region: Region) -> int:
         reads = {name for index in region.ops for name in self._graph.ops[index].reads}

@@ -12,6 +12,7 @@ from onnx_autochunk.cost.constants import Constants
 from onnx_autochunk.cost.fit import fit, non_negative
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.cost.points import Point
+from onnx_autochunk.cost.prices import MASKED
 
 
 def _price(point: Point, constants: Constants) -> float:
@@ -30,6 +31,7 @@ def test_prices_come_back() -> None:
         iteration=truth.iteration,
         load=truth.load,
         resident=truth.resident,
+        masked_s=truth.element_s[MASKED],
     )
     ratios = {str(point): _price(point, fitted) / point.seconds for point in points}
     assert {name: ratio for name, ratio in ratios.items() if abs(ratio - 1) > 0.1} == {}

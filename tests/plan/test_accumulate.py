@@ -9,7 +9,6 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import weave
 from onnx_autochunk.graph.load import Loaded, derive
 from onnx_autochunk.memory.lifetime import simulate
@@ -26,6 +25,7 @@ from tests.emit.accumulating import ACCUMULATING
 from tests.emit.regions import outputs_of
 from tests.plan.graphs import loaded, planned, results, setting
 from tests.plan.test_price import nested
+from tests.scripted import PRICES
 
 FORMS = (Form.SCAN, Form.UNROLL)
 # Least and most of the price that the model may hold: chunks written out share the model's own memory.
@@ -53,7 +53,7 @@ def _loaded(text: str) -> Loaded:
 
 
 def _planner(source: Loaded, *, searches: bool = True, forms: tuple[Form, ...] = FORMS) -> Planner:
-    return make_planner(source.graph, Options(), CostModel.load("cpu"), forms, searches=searches)
+    return make_planner(source.graph, Options(), PRICES, forms, searches=searches)
 
 
 def _accumulating(planner: Planner) -> list[Candidate]:

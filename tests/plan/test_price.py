@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from onnx import ModelProto
 
-from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import weave
 from onnx_autochunk.graph.load import Loaded, derive, load
 from onnx_autochunk.memory.lifetime import simulate
@@ -23,6 +22,7 @@ from onnx_autochunk.plan.region import Cut, Region
 from onnx_autochunk.plan.rules import Rules
 from onnx_autochunk.plan.seconds import Seconds
 from tests.plan.graphs import grown, loaded, model, planned, setting, transformer
+from tests.scripted import PRICES
 
 X = "float[1,256,32]"
 WEIGHTS = {"up": (32, 256), "down": (256, 32)}
@@ -97,7 +97,7 @@ def test_predicted_and_emitted_peaks_agree(form: Form) -> None:
     seen = set()
     for name, proto in (MODELS | (SCANNED if form is Form.SCAN else {})).items():
         source = load(proto)
-        planner = make_planner(source.graph, Options(), CostModel.load(), (form,))
+        planner = make_planner(source.graph, Options(), PRICES, (form,))
         for region, option in priced(planner):
             ratio = emitted_peak(source, region, option) / option.peak_bytes
             assert low <= ratio <= high, (
@@ -115,7 +115,7 @@ def test_predicted_and_emitted_peaks_agree(form: Form) -> None:
 @pytest.mark.parametrize("name", ["mlp", "scores", "columns", *SCANNED])
 def test_scans_by_themselves_are_priced_as_emitted(name: str) -> None:
     source = load((MODELS | SCANNED)[name])
-    planner = make_planner(source.graph, Options(), CostModel.load(), (Form.SCAN,))
+    planner = make_planner(source.graph, Options(), PRICES, (Form.SCAN,))
     found = list(priced(planner))
     assert found
     for region, option in found:
@@ -134,7 +134,7 @@ WIDE = "s = Softmax<axis=1>(x) u = MatMul(s, up) e = Erf(u) y = MatMul(e, down)"
 @pytest.mark.parametrize("form", list(BOUNDS))
 def test_longer_chunks_hold_more(form: Form) -> None:
     source, region = longest(WIDE)
-    planner = make_planner(source.graph, Options(), CostModel.load(), (form,))
+    planner = make_planner(source.graph, Options(), PRICES, (form,))
     cost = footprint(source.graph, region, form, planner.lifetimes, "cpu")
     peaks = [cost.peak_bytes(length) for length in (1, 8, 64, 256)]
     assert peaks == sorted(peaks) and peaks[0] < peaks[-1]
@@ -143,7 +143,7 @@ def test_longer_chunks_hold_more(form: Form) -> None:
 
 def test_a_shorter_last_chunk_costs_a_copy_of_the_result() -> None:
     source, region = longest(WIDE)
-    planner = make_planner(source.graph, Options(), CostModel.load(), (Form.SCAN,))
+    planner = make_planner(source.graph, Options(), PRICES, (Form.SCAN,))
     even, uneven = (
         footprint(source.graph, region, Form.SCAN, planner.lifetimes, "cpu", even=even).around
         for even in (True, False)
@@ -174,14 +174,14 @@ def test_a_slice_that_is_a_view_of_short_chunks_only_is_a_copy() -> None:
         "s = Softmax(x) t = Transpose<perm=[0,2,1]>(s) p = MatMul(s, t) c = Softmax<axis=1>(x) y = Mul(c, p)"
     )
     graph = loaded(f"(float[1,4,4] x0) => (float[1,4,4] y) {{ x = Exp(x0) {nodes} }}", {}).graph
-    assert make_planner(graph, Options(), CostModel.load(), (Form.SCAN,)).timeline.peak_bytes
+    assert make_planner(graph, Options(), PRICES, (Form.SCAN,)).timeline.peak_bytes
 
 
 @pytest.mark.parametrize("form", list(BOUNDS))
 def test_more_chunks_take_longer_in_the_end(form: Form) -> None:
     source, region = longest(WIDE)
     where = setting(source.graph)
-    prices = Seconds(source.graph, where.rules, CostModel.load())
+    prices = Seconds(source.graph, where.rules, PRICES)
     chunkings = tuple(Chunking(256, length_for(256, count)) for count in (2, 16, 64, 256))
     found = prices.of(region, form, chunkings)
     assert found[-1][0] > found[0][0]
