@@ -1,12 +1,16 @@
-"""What the tests of whole runs share: a model, and a bench that measures what a script says."""
+"""What the tests of whole runs share: a model and its plans, and a bench that measures what a script says."""
 
 from __future__ import annotations
 
 import onnx
 import pytest
 
+from onnx_autochunk.graph.load import Loaded, load
+from onnx_autochunk.options import Form, Options
+from onnx_autochunk.plan.planner import Planner, make_planner
+from onnx_autochunk.trial import Trials
 from tests.plan.graphs import transformer
-from tests.scripted import Bench, install
+from tests.scripted import PRICES, Bench, install
 
 
 @pytest.fixture
@@ -17,3 +21,18 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 @pytest.fixture(scope="module")
 def model() -> onnx.ModelProto:
     return transformer(2)
+
+
+@pytest.fixture(scope="module")
+def loaded(model: onnx.ModelProto) -> Loaded:
+    return load(model)
+
+
+@pytest.fixture(scope="module")
+def planner(loaded: Loaded) -> Planner:
+    return make_planner(loaded.graph, Options(), PRICES, (Form.SCAN, Form.SWEEP, Form.UNROLL))
+
+
+@pytest.fixture
+def trials(planner: Planner, loaded: Loaded) -> Trials:
+    return Trials(planner, loaded)

@@ -52,8 +52,7 @@ class Call(NamedTuple):
 
         Operands are read. Results are fetched before they are written, unless they lie where an operand was.
         """
-        moved = 1 if self.is_in_place() else 2
-        return self.touched_bytes() + (moved - 1) * self.result_bytes()
+        return self.touched_bytes() + (0 if self.is_in_place() else self.result_bytes())
 
     def is_in_place(self) -> bool:
         """True when the result is likely to take an operand's buffer: nobody else reads that one."""
@@ -73,7 +72,3 @@ class Call(NamedTuple):
     def masked_elements(self) -> float:
         """Elements of a Softmax's operand that a constant mask hides."""
         return masked_share(self.op, self.graph) * prod(self.operand(0))
-
-    def integer(self, name: str, default: int) -> int:
-        """An integer attribute."""
-        return self.op.integer(name, default)

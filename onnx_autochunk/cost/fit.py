@@ -15,12 +15,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from statistics import fmean, median
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import products
-from .call import Call
 from .constants import Constants, Holding, Overhead
 from .curve import Curve
 from .points import Point
@@ -33,13 +33,14 @@ from .prices import (
     far_copy,
     fetches,
     memory,
+    moving,
     multiply,
     run_of,
     transposed,
 )
-from .products import Product
 
-Rows = NDArray[np.float64]
+Rows: TypeAlias = list[tuple[str, tuple[float, ...], float]]  # kind, features, seconds
+Table: TypeAlias = NDArray[np.float64]
 FINDERS = {
     "MatMul": products.matmul,
     "Conv": products.conv,
@@ -61,21 +62,20 @@ def fit(
     """Constants that the points agree with."""
     plain = [p for p in points if p.type == "Add" and p.operands[0] == p.operands[1]]
     unit, excess = _elementwise(plain, dispatch_s)
-    copies = {kind: _copies([p for p in points if p.type == kind], excess, dispatch_s) for kind in COPIES}
     constants = Constants(
-        provider,
-        threads,
-        dispatch_s,
-        excess,
-        {},
-        (),
-        {"": unit},
-        {},
-        0.0,
-        copies,
-        iteration,
-        load,
-        resident,
+        provider=provider,
+        threads=threads,
+        dispatch_s=dispatch_s,
+        excess_s=excess,
+        product_s={},
+        moves=(),
+        element_s={"": unit},
+        strides={},
+        span_s=0.0,
+        copies=_copies([p for p in points if p.type in COPIES], excess, dispatch_s),
+        iteration=iteration,
+        load=load,
+        resident=resident,
     )
     spans = [p for p in points if p.type == "Add" and p.operands[0] != p.operands[1]]
     constants = replace(constants, span_s=_span(spans, constants))
@@ -109,14 +109,13 @@ def _elementwise(points: Iterable[Point], dispatch_s: float) -> tuple[float, Cur
     )
 
 
-def _copies(points: Iterable[Point], excess: Curve, dispatch_s: float) -> tuple[float, float]:
-    rows, seconds = [], []
+def _copies(points: Iterable[Point], excess: Curve, dispatch_s: float) -> dict[str, tuple[float, float]]:
+    rows: Rows = []
     for point in points:
         moved = point.call().result_bytes()
-        rows.append((moved, moved / (ITEM_BYTES * run_of(point.call()))))
-        seconds.append(point.seconds - dispatch_s - far_copy(point.type, moved, excess))
-    move_s, run_s = non_negative(np.array(rows, float), np.array(seconds))
-    return float(move_s), float(run_s)
+        seconds = point.seconds - dispatch_s - far_copy(point.type, moved, excess)
+        rows.append((point.type, (moved, moved / (ITEM_BYTES * run_of(point.call()))), seconds))
+    return {kind: (move_s, run_s) for kind, (move_s, run_s) in _rates(rows).items()}
 
 
 def _rest(point: Point, constants: Constants) -> float:
@@ -141,14 +140,12 @@ def _elements(points: Iterable[Point], constants: Constants) -> dict[str, float]
 
 def _transposes(points: Iterable[Point], constants: Constants) -> dict[str, tuple[float, float]]:
     """By kind: seconds for an element, and how often the excess is paid."""
-    rows: dict[str, list[tuple[float, float]]] = {}
-    seconds: dict[str, list[float]] = {}
+    rows: Rows = []
     for point in points:
-        call, kind = point.call(), transposed(point.call()).value
-        rows.setdefault(kind, []).append((call.elements(), memory(call, constants)))
-        seconds.setdefault(kind, []).append(point.seconds - constants.dispatch_s)
-    fitted = {kind: non_negative(np.array(rows[kind], float), np.array(seconds[kind])) for kind in rows}
-    return {kind: (float(element_s), float(times)) for kind, (element_s, times) in fitted.items()}
+        call = point.call()
+        features = call.elements(), memory(call, constants)
+        rows.append((transposed(call).value, features, point.seconds - constants.dispatch_s))
+    return {kind: (element_s, times) for kind, (element_s, times) in _rates(rows).items()}
 
 
 def _bias(points: Iterable[Point], constants: Constants) -> float:
@@ -165,36 +162,43 @@ def _bias(points: Iterable[Point], constants: Constants) -> float:
 
 def _moves(points: Iterable[Point], constants: Constants) -> tuple[float, ...]:
     """What Einsum's product leaves over: seconds to transpose an element, by kind of move."""
-    rows, seconds = [], []
+    rows: Rows = []
     for point in points:
         found, touched = products.einsum(point.call()), point.call().touched_bytes()
         assert found is not None
         known_s = constants.dispatch_s + multiply(found._replace(moved=()), touched, constants)
-        rows.append((*found.moved, sum(found.moved) * ITEM_BYTES * constants.excess_s(touched)))
-        seconds.append(max(point.seconds - known_s, constants.dispatch_s))
-    return tuple(map(float, non_negative(np.array(rows, float), np.array(seconds))))
+        features = moving(found, touched, constants.excess_s)
+        rows.append((point.type, features, max(point.seconds - known_s, constants.dispatch_s)))
+    (moves,) = _rates(rows).values()
+    return moves
 
 
 def _products(points: Iterable[Point], constants: Constants) -> dict[str, tuple[float, ...]]:
-    rows: dict[str, list[tuple[float, ...]]] = {}
-    seconds: dict[str, list[float]] = {}
+    rows: Rows = []
     for point in points:
         call = point.call()
         found = FINDERS[point.type](call)
         assert found is not None
-        rows.setdefault(found.kind, []).append(_row(found, call, constants))
-        seconds.setdefault(found.kind, []).append(point.seconds - constants.dispatch_s)
-    return {
-        kind: tuple(map(float, non_negative(np.array(rows[kind], float), np.array(seconds[kind]))))
-        for kind in rows
-    }
+        features = (
+            *products.features(found),
+            *fetches(found, call.touched_bytes(), constants.excess_s),
+        )
+        rows.append((found.kind, features, point.seconds - constants.dispatch_s))
+    return _rates(rows)
 
 
-def _row(found: Product, call: Call, constants: Constants) -> tuple[float, ...]:
-    return (*products.features(found), *fetches(found, call.touched_bytes(), constants.excess_s))
+def _rates(rows: Rows) -> dict[str, tuple[float, ...]]:
+    """Seconds for each feature, by kind."""
+    kinds = dict.fromkeys(kind for kind, _, _ in rows)
+    return {kind: _fitted([row for row in rows if row[0] == kind]) for kind in kinds}
 
 
-def non_negative(rows: Rows, seconds: Rows) -> Rows:
+def _fitted(rows: Rows) -> tuple[float, ...]:
+    features, seconds = ([row[at] for row in rows] for at in (1, 2))
+    return tuple(map(float, non_negative(np.array(features, float), np.array(seconds, float))))
+
+
+def non_negative(rows: Table, seconds: Table) -> Table:
     """Coefficients >= 0 of least relative error: solve, drop what came out most negative, solve again.
 
     What no point has is not known, and priced at nothing.

@@ -95,7 +95,7 @@ def _span(shape: tuple[int, ...], result: tuple[int, ...]) -> int:
 
 def softmax(call: Call, constants: Constants) -> float:
     """Along an inner axis the kernel transposes there and back."""
-    axis, rank = call.integer("axis", -1), len(call.operand(0))
+    axis, rank = call.op.integer("axis", -1), len(call.operand(0))
     seconds = other(call, constants) + call.masked_elements() * constants.element_s[MASKED]
     is_last = axis in (-1, rank - 1) or call.op.version < 13
     return seconds if is_last else seconds + 2 * call.elements() * constants.element_s[Move.INWARDS.value]
@@ -143,7 +143,7 @@ def run_of(call: Call) -> int:
 def gather(call: Call, constants: Constants) -> float:
     """Picks runs behind the axis; the table is read only where it is picked from."""
     data = call.operand(0)
-    axis = call.integer("axis", 0) % max(1, len(data))
+    axis = call.op.integer("axis", 0) % max(1, len(data))
     return _copy(call, prod(data[axis + 1 :]), constants)
 
 
@@ -189,8 +189,9 @@ def multiply(found: Product, touched: int, constants: Constants) -> float:
     """Seconds of a matrix product that touches so many bytes."""
     features = (*products.features(found), *fetches(found, touched, constants.excess_s))
     seconds = _dot(constants.product_s[found.kind], features)
-    excess_s = ITEM_BYTES * constants.excess_s(touched)
-    return seconds + moving(found, excess_s, constants) if found.moved else seconds
+    if found.moved:
+        seconds += _dot(constants.moves, moving(found, touched, constants.excess_s))
+    return seconds
 
 
 def fetches(found: Product, touched: int, excess_s: Curve) -> tuple[float, ...]:
@@ -204,9 +205,9 @@ def fetches(found: Product, touched: int, excess_s: Curve) -> tuple[float, ...]:
     return near_s * (left + result), beyond_s * left, beyond_s * result
 
 
-def moving(found: Product, excess_s: float, constants: Constants) -> float:
-    """Seconds to transpose what a product needs and gives in another order."""
-    return _dot(constants.moves, (*found.moved, sum(found.moved) * excess_s))
+def moving(found: Product, touched: int, excess_s: Curve) -> tuple[float, ...]:
+    """Elements that a product needs or gives in another order, by kind of move, and the excess of all."""
+    return *found.moved, sum(found.moved) * ITEM_BYTES * excess_s(touched)
 
 
 def _dot(rates: Iterable[float], counts: Iterable[float]) -> float:
@@ -218,7 +219,7 @@ def attention(call: Call, constants: Constants) -> float:
     query, key, value = call.operand(0), call.operand(1), call.operand(2)
     if not (len(query) == len(key) == len(value) and len(query) in (3, 4)):
         return other(call, constants)
-    heads = query[1] if len(query) == 4 else call.integer("num_heads", call.integer("q_num_heads", 1))
+    heads = query[1] if len(query) == 4 else call.op.integer("num_heads", call.op.integer("q_num_heads", 1))
     depths = [shape[-1] if len(shape) == 4 else shape[-1] // max(1, heads) for shape in (query, value)]
     batch, rows, columns = query[0] * heads, query[-2], key[-2]
     scores = Product("plain", batch, rows, columns, depths[0])

@@ -100,8 +100,8 @@ def gemm(call: Call) -> Product | None:
     left, right = call.operand(0), call.operand(1)
     if len(left) != 2 or len(right) != 2:
         return None
-    m, k = reversed(left) if call.integer("transA", 0) else left
-    n = right[0] if call.integer("transB", 0) else right[1]
+    m, k = reversed(left) if call.op.integer("transA", 0) else left
+    n = right[0] if call.op.integer("transB", 0) else right[1]
     return Product("packed" if call.is_constant(1) else "plain", 1, m, n, k)
 
 
@@ -110,7 +110,7 @@ def conv(call: Call) -> Product | None:
     weights, result = call.operand(1), call.result
     if len(weights) < 3 or len(result) != len(weights):
         return None
-    groups = call.integer("group", 1)
+    groups = call.op.integer("group", 1)
     pixels, window = result[0] * prod(result[2:]), prod(weights[2:])
     if groups > 1 and weights[1] == 1:
         return Product("depthwise", 1, pixels, result[1], window, window=window)
@@ -122,7 +122,7 @@ def conv_transpose(call: Call) -> Product | None:
     data, weights = call.operand(0), call.operand(1)
     if len(weights) < 3 or len(data) != len(weights):
         return None
-    groups = call.integer("group", 1)
+    groups = call.op.integer("group", 1)
     pixels = data[0] * prod(data[2:])
     return Product("conv", groups, pixels, prod(weights[1:]), data[1] // groups)
 
@@ -148,9 +148,7 @@ class _Roles(NamedTuple):
     left: str
     right: str
     groups: tuple[str, str, str, str]  # batch, m, n, k
-    moves: tuple[
-        tuple[Move, ...], ...
-    ]  # of left, of right by way of the order in which labels appear, of result
+    moves: tuple[tuple[Move, ...], ...]  # of left, right (by the order in which labels appear), result
 
 
 @lru_cache(maxsize=256)

@@ -18,6 +18,7 @@ SCHEMAS = [schema for schema in onnx.defs.get_all_schemas_with_history() if not 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_chunks_give_the_whole(case: Case) -> None:
+    """The oracle asserts it, for every flow that the case's rule lets pass."""
     proved(case)
 
 

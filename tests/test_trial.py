@@ -1,0 +1,73 @@
+"""Plans as emitted: the one that holds least, the fastest within a budget, each run on paper once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import onnx_ir as ir
+import pytest
+
+from onnx_autochunk import trial as trial_module
+from onnx_autochunk.graph.load import Loaded
+from onnx_autochunk.plan.plan import Frames, Plan
+from onnx_autochunk.plan.planner import Planner
+from onnx_autochunk.trial import Trials
+from tests.scripted import never, predicted
+
+
+def test_of_all_ways_of_framing_the_one_that_holds_least_is_kept(planner: Planner, loaded: Loaded) -> None:
+    plan = planner.within(planner.timeline.peak_bytes // 3)
+    assert plan is not None
+    found = Trials(planner, loaded).carry_out(plan)
+    peaks = [predicted(carried) for carried in _all_frames(plan, loaded)]
+    assert found.predicted_peak_bytes == min(peaks) == predicted(found.model)
+
+
+def _all_frames(plan: Plan, loaded: Loaded) -> list[ir.Model]:
+    from onnx_autochunk.emit.weave import weave  # noqa: PLC0415
+
+    return [weave(loaded, replace(plan, frames=frames)) for frames in Frames]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.8, 1.0])
+def test_the_fastest_plan_keeps_the_budget_as_emitted(share: float, trials: Trials) -> None:
+    budget = int(share * trials.planner.timeline.peak_bytes)
+    found = trials.fastest_within(budget)
+    assert found is not None and found.predicted_peak_bytes <= budget
+    assert predicted(found.model) == found.predicted_peak_bytes
+
+
+def test_no_plan_is_within_nothing(trials: Trials) -> None:
+    assert trials.fastest_within(1000) is None
+
+
+def test_where_no_plan_is_fast_enough_the_fastest_worth_it_is_tried(trials: Trials) -> None:
+    found, mildest = trials.smallest_within(0.01), trials.planner.mildest()
+    assert found is not None and mildest is not None
+    assert found.plan.predicted_slowdown == mildest.predicted_slowdown
+
+
+def test_of_plans_that_hold_the_same_the_faster_one_is_taken(
+    trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    least, held = trials.planner.least(2.0), trials.planner.timeline
+    monkeypatch.setattr(Trials, "_on_paper", lambda *_: held)
+    found = trials.smallest_within(2.0)
+    assert least is not None and found is not None
+    assert found.plan.predicted_slowdown < least.predicted_slowdown
+
+
+def test_a_plan_is_run_on_paper_once(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    once = trials.smallest_within(1.7)
+    assert once is not None and once.plan.regions
+    monkeypatch.setattr(trial_module, "simulate", never)
+    again = trials.smallest_within(1.7)
+    assert again is not None and (again.plan, again.timeline) == (once.plan, once.timeline)
+    assert trials.carry_out(once.plan).timeline is once.timeline
+
+
+def test_more_timenever_costs_memory(trials: Trials) -> None:
+    found = [trials.smallest_within(slowdown) for slowdown in (1.0, 1.1, 1.5, 4.0)]
+    peaks = [trial.predicted_peak_bytes for trial in found if trial is not None]
+    assert len(peaks) >= 3
+    assert peaks[-1] <= peaks[0] and peaks[-1] < trials.planner.timeline.peak_bytes // 2
