@@ -18,8 +18,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ..plan.plan import PlannedRegion
-from ..plan.price import in_front, is_view
-from ..plan.region import Cut
+from ..plan.price import is_view
+from ..plan.region import Cut, in_front
 from ..plan.rules import Rules
 from .body import Nest, Patched, Piece, Weaving, copy_ops, patched_operand
 from .calls import Member, chunk_calls, members

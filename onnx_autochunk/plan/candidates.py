@@ -19,13 +19,13 @@ from ..memory.lifetime import Timeline
 from ..options import Form
 from .body import has_body
 from .chunking import Chunking
-from .feeders import Front, front_of
+from .feeders import Front, front_of, in_place
 from .grow import Setting, grow_all
 from .hosts import hosted, sweep_hosts
 from .lifetimes import Lifetimes
-from .price import Footprint, footprint, in_front
+from .price import Footprint, footprint
 from .recipes import ends
-from .region import Accumulator, Cut, Region
+from .region import Accumulator, Cut, Region, in_front
 from .seconds import Seconds
 from .signature import signatures
 
@@ -76,6 +76,11 @@ class Option:
     resident_bytes: int
     feeds: tuple[Loop, ...] = ()
     nest: Nest | None = None
+
+    @property
+    def sweeps(self) -> bool:
+        """True when a loop of it is a sweep."""
+        return Form.SWEEP in (self.form, *(feed.form for feed in self.feeds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +223,7 @@ def _options(search: Search, region: Region) -> tuple[Option, ...]:
     most = int(WORTHWHILE * before)
     if before < LOW * search.most_in_use_bytes or region.extent < 2 or _border_bytes(graph, region) > most:
         return ()
-    front = front_of(search.setting, region, search.forms) if region.hoisted else None
+    fronts = _fronts(search, region)
     found: list[Option] = []
     for form in _forms(search, region):
         ways = _menu(search, region, form)
@@ -226,9 +231,18 @@ def _options(search: Search, region: Region) -> tuple[Option, ...]:
         if search.nested and form is Form.SCAN and before > DEEP * search.most_in_use_bytes:
             ways += tuple(search.nested(search, region, _deep(ways, costs)))
         found += _priced(ways, costs)
-        if front is not None:
+        for front in fronts:
             found += _fed(search, ways, front, _footprints(search, region, ways, front, costs))
     return pareto([option for option in found if option.peak_bytes <= most])
+
+
+def _fronts(search: Search, region: Region) -> list[Front]:
+    """Ways to write the loops in front of a region."""
+    front = front_of(search.setting, region, search.forms) if region.hoisted else None
+    if front is None:
+        return []
+    other = in_place(search.setting.graph, front, search.forms)
+    return [front] if other is None else [front, other]
 
 
 def _deep(options: Sequence[Option], costs: Footprints) -> list[Option]:

@@ -15,7 +15,8 @@ from ..axes import positions
 from ..graph.model import Graph, Op, Origin
 from ..options import Form
 from .grow import Setting, grow_all
-from .region import Region
+from .hosts import can_sweep
+from .region import Region, in_front
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,21 @@ def _form(feeder: Region, forms: Collection[Form]) -> Form | None:
     """How a feeder is written: in the form that costs least to load and can do it."""
     able = (Form.UNROLL,) if feeder.varies else (Form.SCAN, Form.UNROLL)
     return next((form for form in able if form in forms), None)
+
+
+def in_place(graph: Graph, front: Front, forms: Collection[Form]) -> Front | None:
+    """The same with chunks written where they belong, by sweeps, where a Scan would hold the result twice."""
+    if Form.SWEEP not in forms:
+        return None
+    pairs = zip(front.feeders, front.forms, strict=True)
+    better = tuple(Form.SWEEP if _is_turned(graph, feeder) else form for feeder, form in pairs)
+    return None if better == front.forms else replace(front, forms=better)
+
+
+def _is_turned(graph: Graph, feeder: Region) -> bool:
+    """True when results are put together elsewhere, and can be written into new buffers instead."""
+    behind = any(not in_front(graph.values[cut.value], cut.position) for cut in feeder.outputs)
+    return behind and can_sweep(graph, feeder)
 
 
 def _best(setting: Setting, last: Op, held: set[str]) -> Region | None:

@@ -30,6 +30,14 @@ def sweep_hosts(graph: Graph, region: Region) -> dict[Cut, Cut] | None:
     return hosts
 
 
+def can_sweep(graph: Graph, region: Region) -> bool:
+    """True when a region can be written as a sweep, over hosts or into new buffers."""
+    return region.accumulator is None and (
+        sweep_hosts(graph, region) is not None
+        or graph.results.isdisjoint(cut.value for cut in region.outputs)
+    )
+
+
 def hosted(setting: Setting, region: Region) -> Region | None:
     """A region without what it computes anew at its start, where only that gives it hosts.
 

@@ -6,8 +6,8 @@ Source: DESIGN section 6.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..cost.model import CostModel
@@ -57,6 +57,14 @@ class Planner:
 
     @cached_property
     def _selector(self) -> Selector:
+        """Of loops with memory of their own; of all where only sweeps are asked for."""
+        if self.options.form is Form.SWEEP:
+            return self._any_selector
+        return Selector(self.timeline.live_bytes, tuple(_without_sweeps(self.candidates)))
+
+    @cached_property
+    def _any_selector(self) -> Selector:
+        """Of everything: sweeps hold less, but what their chunks leave behind is predicted less well."""
         return Selector(self.timeline.live_bytes, self.candidates)
 
     @cached_property
@@ -67,7 +75,7 @@ class Planner:
     @cached_property
     def floor_bytes(self) -> int:
         """Predicted peak that no plan goes under."""
-        return self._selector.floor_bytes()
+        return self._any_selector.floor_bytes()
 
     def within(self, budget_bytes: int, limit: Burden | None = None) -> Plan | None:
         """The fastest plan whose predicted peak is within the budget; None when there is none.
@@ -81,7 +89,8 @@ class Planner:
 
     def selected(self, budget_bytes: int, limit: Burden | None = None) -> Selection | None:
         """What the plan of `within` carries out."""
-        return self._selector.select(budget_bytes, limit or self.limit)
+        found = self._selector.select(budget_bytes, limit or self.limit)
+        return found or self._any_selector.select(budget_bytes, limit or self.limit)
 
     def mildest(self, limit: Burden | None = None) -> Plan | None:
         """The fastest plan that is worth its trouble."""
@@ -161,6 +170,13 @@ class Planner:
             for at, loop in enumerate(nest.loops)
         )
         return Nested(there, regions)
+
+
+def _without_sweeps(found: Sequence[Candidate]) -> Iterator[Candidate]:
+    for candidate in found:
+        kept = tuple(option for option in candidate.options if not option.sweeps)
+        if kept:
+            yield candidate if len(kept) == len(candidate.options) else replace(candidate, options=kept)
 
 
 def make_planner(

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 
 from ..axes import Position
 from ..graph.model import Graph, Op, Origin, Value
@@ -19,8 +18,9 @@ from ..memory.lifetime import simulate
 from ..options import Form
 from .body import body_of
 from .feeders import Front, in_order
+from .hosts import sweep_hosts
 from .lifetimes import Lifetimes
-from .region import Cut, Region
+from .region import Cut, Region, in_front
 from .rules import Rules
 
 LOOP, COPY, HOLD, RELEASE = "autochunk.Loop", "autochunk.Copy", "autochunk.Hold", "autochunk.Release"
@@ -48,16 +48,19 @@ class Footprint:
         loop: held while the loop runs, without its body.
         body: peak of the body.
         feeders: the last two of each feeder.
+        overlaps: the first chunk may begin before the prefix ends.
     """
 
     around: int
     loop: int
     body: BodyPeak
     feeders: tuple[tuple[int, BodyPeak], ...] = ()
+    overlaps: bool = False
 
     def peak_bytes(self, length: int) -> int:
         """Peak of the whole interval, without its feeders."""
-        return max(self.around, self.loop + self.body.at(length))
+        chunk = self.body.at(length)
+        return max(self.around + (chunk if self.overlaps else 0), self.loop + chunk)
 
     def is_deep(self, length: int) -> bool:
         """True when the body holds more than is held around it."""
@@ -73,11 +76,6 @@ def is_view(graph: Graph, cut: Cut, even: bool) -> bool:
     """True when chunks of an input are views of it: the cut axis outermost, the chunks equal, no constant."""
     value = graph.values[cut.value]
     return even and value.origin is not Origin.CONSTANT and in_front(value, cut.position)
-
-
-def in_front(value: Value, position: Position) -> bool:
-    """True when every chunk is one contiguous run of the value."""
-    return prod((value.shape or ())[: position.axis]) == 1 and position.sliceable
 
 
 def footprint(
@@ -110,6 +108,7 @@ def footprint(
             (fed[_pieces(feeder.outputs[0].value)], _mapping(graph, feeder, feeding, provider, even=False))
             for feeder, feeding in _feeders(front)
         ),
+        overlaps=bool(_hosts(graph, region, form) and region.whole),
     )
 
 
@@ -230,8 +229,11 @@ def _interval(
     values = _over(graph.values)
     values[ELSEWHERE.name] = ELSEWHERE
     held = around.held[region.start]
-    for name in (*region.results, *(cut.value for feeder, _ in _feeders(front) for cut in feeder.outputs)):
-        values[_pieces(name)] = _put_side_by_side(values[name])
+    for loop, written in ((region, form), *_feeders(front)):
+        in_place = _hosts(graph, loop, written)
+        for name in loop.results:
+            pieces = _put_side_by_side(values[name])
+            values[pieces.name] = replace(pieces, shape=(0,)) if name in in_place else pieces
     before = [graph.ops[index] for index in (region.hoisted if front is None else front.plain)]
     for feeder, feeding in _feeders(front):
         before += _loop(graph, feeder, feeding, even=False)
@@ -264,10 +266,22 @@ def _loop(graph: Graph, region: Region, form: Form, *, even: bool) -> list[Op]:
     """A region as one op and those that put its results together."""
     reads = dict.fromkeys([cut.value for cut in region.sliced] + list(region.whole))
     pieces = tuple(map(_pieces, region.results))
-    made = [_assemble(graph, cut, _pieces(cut.value), form, even) for cut in region.outputs]
+    hosts = _hosts(graph, region, form)
+    made = [
+        _assemble(graph, cut, _pieces(cut.value), form, even)
+        if cut.value not in hosts
+        else Op(0, "", "Identity", (hosts[cut.value],), (cut.value,))
+        for cut in region.outputs
+    ]
     if carried := region.accumulator:
         made.append(Op(0, "", COPY, (_pieces(carried.value),), (carried.value,)))
     return [Op(0, "", LOOP, (ELSEWHERE.name, *reads), pieces), *made]
+
+
+def _hosts(graph: Graph, region: Region, form: Form) -> Mapping[str, str]:
+    """For each output that is written over an input, that input."""
+    found = sweep_hosts(graph, region) if form is Form.SWEEP else None
+    return {output.value: host.value for output, host in (found or {}).items()}
 
 
 def _assemble(graph: Graph, cut: Cut, pieces: str, form: Form, even: bool) -> Op:

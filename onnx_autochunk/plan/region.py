@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 from ..axes import Position, Refusal, Rule, Step, carry
 from ..errors import RuleError
-from ..graph.model import Op
+from ..graph.model import Op, Value
 from .recipes import relaxed
 
 
@@ -17,6 +18,11 @@ class Cut:
 
     value: str
     position: Position
+
+
+def in_front(value: Value, position: Position) -> bool:
+    """True when every chunk is one contiguous run of the value."""
+    return prod((value.shape or ())[: position.axis]) == 1 and position.sliceable
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from .candidates import Candidate, Loop, Nest, Option
 from .chunking import Chunking
 from .fields import Fields
 from .grow import Setting, regrow
-from .hosts import sweep_hosts
+from .hosts import can_sweep
 from .identity import Identity, difference, identity
 from .plan import Frames, Plan, PlannedRegion
 from .planner import Planner
@@ -222,7 +222,7 @@ class _Reader:
         """Form and length, both possible for the region."""
         form = Form(fields.choice("form", tuple(form.value for form in self.forms)))
         impossible = (form is Form.SCAN and region.varies) or (
-            form is Form.SWEEP and (region.accumulator or sweep_hosts(self.setting.graph, region) is None)
+            form is Form.SWEEP and not can_sweep(self.setting.graph, region)
         )
         if impossible:
             raise fields.fail("form", f"is {form.value}, which this region cannot be written as")

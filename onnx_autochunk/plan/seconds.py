@@ -15,8 +15,8 @@ from ..graph.model import Graph, Op
 from ..options import Form
 from .body import body_of
 from .chunking import Chunking, ladder
-from .price import in_front, is_view
-from .region import Cut, Region
+from .price import is_view
+from .region import Cut, Region, in_front
 from .rules import Rules
 
 Shape = tuple[int, ...]
