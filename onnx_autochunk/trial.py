@@ -110,7 +110,8 @@ class Trials:
 
     def smallest(self) -> Trial | None:
         """Of the plans near the floor, or the front's end, the one with the least peak as emitted."""
-        budgets = (int(self.planner.floor_bytes * share) for share in (1.0, *LOOSENING))
+        floors = self.planner.floors_bytes
+        budgets = (int(floor * share) for floor in floors for share in (1.0, *LOOSENING))
         plans = self._within(budgets) or self._within(p.budget_bytes for p in front(self.planner)[-1:])
         best = min(map(self._drafted, plans), key=lambda draft: draft.peak_bytes, default=None)
         return None if best is None else self._emitted(best)

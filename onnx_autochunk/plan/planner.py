@@ -75,7 +75,13 @@ class Planner:
     @cached_property
     def floor_bytes(self) -> int:
         """Predicted peak that no plan goes under."""
-        return self._any_selector.floor_bytes()
+        return min(self.floors_bytes)
+
+    @cached_property
+    def floors_bytes(self) -> tuple[int, ...]:
+        """The same with and without sweeps: which plan holds less as emitted is not known before."""
+        selectors = dict.fromkeys((self._selector, self._any_selector))
+        return tuple(selector.floor_bytes() for selector in selectors)
 
     def within(self, budget_bytes: int, limit: Burden | None = None) -> Plan | None:
         """The fastest plan whose predicted peak is within the budget; None when there is none.
