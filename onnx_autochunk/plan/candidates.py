@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf
 from typing import TypeAlias
 
 from ..axes import positions
@@ -32,7 +33,7 @@ from .signature import signatures
 WORTHWHILE = 0.95  # a candidate must lower its interval's peak at least to this share
 DEEP = 0.25  # intervals above this share of the most in use have their bodies searched again
 STATES = 4  # buffers of the result that a loop holds which carries it
-LOW = 0.02  # intervals that stay under this share of the most in use are left alone
+LOW = 0.02  # intervals that stay under this share of the most in use are left alone at first
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,8 @@ class Search:
         forms: forms that regions may take.
         max_chunks: most chunks of a region; None sets no limit.
         nested: searches the bodies of regions again; None leaves them as they are.
+        low: intervals that stay under this share of the most in use are left alone.
+        high: so are those that reach this share, which were searched before.
     """
 
     setting: Setting
@@ -127,12 +130,27 @@ class Search:
     max_chunks: int | None = None
     provider: str = "cpu"
     nested: Nested | None = None
+    low: float = LOW
+    high: float = inf
 
     @cached_property
     def most_in_use_bytes(self) -> int:
         """The most that is held at any step, without results that are only kept: what chunking can lower."""
         pairs = zip(self.timeline.live_bytes, self.lifetimes.kept_bytes, strict=True)
         return max((live - kept for live, kept in pairs), default=0)
+
+    @property
+    def low_bytes(self) -> float:
+        """What an interval has to hold not to be left alone."""
+        return self.low * self.most_in_use_bytes
+
+    def lower(self, low: float) -> Search:
+        """The search of what this one leaves alone, down to another share."""
+        return replace(self, low=low, high=self.low)
+
+    def covers(self, in_use_bytes: int) -> bool:
+        """True for an interval that is not left alone."""
+        return self.low_bytes <= in_use_bytes < self.high * self.most_in_use_bytes
 
     def in_use_bytes(self, start: int, end: int) -> int:
         """The most that is held while an interval runs, without results that are only kept all through it."""
@@ -221,7 +239,7 @@ def _options(search: Search, region: Region) -> tuple[Option, ...]:
     """The Pareto list of one region; empty when chunking it gains nothing."""
     graph, before = search.setting.graph, search.in_use_bytes(region.start, region.end)
     most = int(WORTHWHILE * before)
-    if before < LOW * search.most_in_use_bytes or region.extent < 2 or _border_bytes(graph, region) > most:
+    if not search.covers(before) or region.extent < 2 or _border_bytes(graph, region) > most:
         return ()
     fronts = _fronts(search, region)
     found: list[Option] = []

@@ -207,8 +207,27 @@ def make_planner(
         setting, timeline, around, seconds, around.valleys(), forms, options.max_chunks, options.provider,
         nested,
     )  # fmt: skip
-    found = tuple(candidates(search)) if searches else ()
+    found = _found(search) if searches else ()
     return Planner(graph, options, setting, timeline, around, seconds, found)
+
+
+def _found(search: Search) -> tuple[Candidate, ...]:
+    """The candidates of every interval that the floor can come to depend on.
+
+    What is small beside the unchunked graph need not be small beside what chunking leaves of it: where the
+    floor lies among what was left alone, that is searched too, down to half the floor.
+    """
+    found = tuple(candidates(search))
+    while (floor := _floor_in_use_bytes(search, found)) < search.low_bytes:
+        search = search.lower(floor / (2 * search.most_in_use_bytes))
+        found += tuple(candidates(search))
+    return found
+
+
+def _floor_in_use_bytes(search: Search, found: Sequence[Candidate]) -> int:
+    """The least that is in use at the worst step of a selection, without results that are only kept."""
+    floor = Selector(search.timeline.live_bytes, found).floor_bytes()
+    return max(0, floor - max(search.lifetimes.kept_bytes, default=0))
 
 
 def _best_order(graph: Graph, provider: str) -> Timeline:

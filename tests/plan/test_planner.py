@@ -191,6 +191,17 @@ def test_a_graph_without_a_peak_has_an_empty_plan() -> None:
     assert plan is not None and plan.regions == ()
 
 
+def test_what_is_small_beside_the_original_is_chunked_where_it_makes_the_floor() -> None:
+    """An MLP that holds 1.4 % of what the attention scores do, and three times what chunks of them leave."""
+    text = """(float[1,4096,8] x) => (float[1,4096,8] y) {
+        t = Transpose<perm=[0,2,1]>(x) scores = MatMul(x, t) probs = Softmax(scores) a = MatMul(probs, x)
+        b = Softmax<axis=1>(a) up = MatMul(b, wu) act = Gelu(up) down = MatMul(act, wd) y = Add(b, down) }"""
+    graph = loaded(text, {"wu": (8, 24), "wd": (24, 8)}).graph
+    of = make_planner(graph, Options(), CostModel.load(), FORMS)
+    assert max(of.timeline.live_bytes[5:]) < 0.015 * of.timeline.peak_bytes
+    assert of.floor_bytes < 0.005 * of.timeline.peak_bytes
+
+
 ATTENTION = {
     "all scores": ("Attention<q_num_heads=4, kv_num_heads=4>(q, k, v)", True),
     "causal, all scores": ("Attention<q_num_heads=4, kv_num_heads=4, is_causal=1>(q, k, v)", True),
