@@ -65,6 +65,7 @@ def _scan(
     if not loop.feeds:
         loop.bounds(1)
     found = [_like(inner, body, state.value) for state in body.states]
+    values |= {known: weaving.values[name] for name, known in body.wholes.items()}
     values |= {state.value: value for state, value in zip(body.states, found, strict=True)}
     made = _write(weaving, inner, body.graph.ops, body.sources, body.graph.values, values)
     seen, reads = [seen for _, seen in loop.feeds], [read for read, _ in loop.feeds]
@@ -108,6 +109,7 @@ def _chunk(
         )
         for cut, name in body.slices.items()
     }
+    values |= {known: weaving.values[name] for name, known in body.wholes.items()}
     values |= {state.value: value for state, value in zip(body.states, reached, strict=True)}
     made = _write(weaving, inner, body.graph.ops, body.sources, body.graph.values, values, number == 0)
     waiting = set(reached)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from .lines import Lines, version_of
 from .region import Cut, Region
 from .rules import Rules
 
+Names: TypeAlias = Mapping[Cut | str, str]  # what a chunk calls what it reads a slice of, or whole
+
 
 @dataclass(frozen=True)
 class Body:
@@ -27,12 +30,14 @@ class Body:
         graph: its ops are the region's, in order, on values as long as the chunk; sliced inputs are inputs
             with a name of their own.
         slices: those names.
+        wholes: likewise of values that chunks read whole and also compute their own slice of.
         sources: index of the model's op that each op is a copy of, or stands for; None for one that is added.
         states: what an accumulating region hands from chunk to chunk: inputs, and the graph's only outputs.
     """
 
     graph: Graph
     slices: Mapping[Cut, str] = field(hash=False)
+    wholes: Mapping[str, str] = field(hash=False)
     sources: tuple[int | None, ...] = ()
     states: tuple[State, ...] = ()
 
@@ -55,10 +60,12 @@ def body_of(graph: Graph, region: Region, rules: Rules, length: int) -> Body:
         length: of the chunk.
     """
     slices = {cut: _unused(graph, f"{cut.value}/slice{at}") for at, cut in enumerate(region.sliced)}
+    wholes = {name: _unused(graph, f"{name}/whole") for name in region.whole if name in region.flow}
     combining = None if region.accumulator is None else Combining(graph, region, rules)
-    lines = Lines(version_of(graph), _given(graph, region, slices, length))
+    lines = Lines(version_of(graph), _given(graph, region, slices, wholes, length))
+    names: Names = dict((*slices.items(), *wholes.items()))
     for index in region.ops:
-        op = _copy(lines, graph, region, rules[index], index, slices, length)
+        op = _copy(lines, graph, region, rules[index], index, names, length)
         if combining is not None and index == region.ops[-1]:
             combining.end(lines, op)
         elif combining is not None and index == combining.softmax:
@@ -70,15 +77,19 @@ def body_of(graph: Graph, region: Region, rules: Rules, length: int) -> Body:
         lines.values[state.value] = replace(lines.values[state.value], origin=Origin.INPUT)
     outputs = (*(cut.value for cut in region.outputs), *(state.leaves for state in states))
     inputs = tuple(name for name, value in lines.values.items() if value.origin is Origin.INPUT)
-    return Body(Graph(tuple(lines.ops), lines.values, inputs, outputs), slices, tuple(lines.sources), states)
+    chunk = Graph(tuple(lines.ops), lines.values, inputs, outputs)
+    return Body(chunk, slices, wholes, tuple(lines.sources), states)
 
 
-def _given(graph: Graph, region: Region, slices: Mapping[Cut, str], length: int) -> dict[str, Value]:
+def _given(
+    graph: Graph, region: Region, slices: Mapping[Cut, str], wholes: Mapping[str, str], length: int
+) -> dict[str, Value]:
     """What the chunk reads."""
     read = dict.fromkeys(name for index in region.ops for name in graph.ops[index].reads)
     values = {name: graph.values[name] for name in read if graph.values[name].origin is Origin.CONSTANT}
     for name in region.whole:
-        values[name] = replace(graph.values[name], origin=Origin.INPUT)
+        known = wholes.get(name, name)
+        values[known] = replace(graph.values[name], name=known, origin=Origin.INPUT)
     for cut, name in slices.items():
         whole = graph.values[cut.value]
         origin = Origin.CONSTANT if whole.origin is Origin.CONSTANT else Origin.INPUT
@@ -93,7 +104,7 @@ def _copy(
     region: Region,
     rule: Rule,
     index: int,
-    slices: Mapping[Cut, str],
+    names: Names,
     length: int,
 ) -> Op:
     """One of the region's ops on the chunk's values."""
@@ -103,18 +114,20 @@ def _copy(
         if name and place is not None:
             shape = place.sliced_shape(_shape(graph.values[name]), length)
             values[name] = Value(name, graph.values[name].dtype, shape)
-    inputs = [_operand(op, rule, step, operand, region, slices) for operand in range(len(op.inputs))]
+    inputs = [_operand(op, rule, step, at, region, names) for at in range(len(op.inputs))]
     for operand, result in rule.sizes.items():
         inputs[operand] = _unused(graph, f"{op.outputs[result]}/sizes")
         values[inputs[operand]] = _spelled(inputs[operand], values[op.outputs[result]].shape or ())
     return replace(op, inputs=tuple(inputs))
 
 
-def _operand(op: Op, rule: Rule, step: Step, at: int, region: Region, slices: Mapping[Cut, str]) -> str:
+def _operand(op: Op, rule: Rule, step: Step, at: int, region: Region, names: Names) -> str:
     name, place = op.inputs[at], step.operands[at]
-    if not name or place is None or at in rule.sizes or name in region.flow:
+    if place is None:
+        return names.get(name, name)
+    if not name or at in rule.sizes or name in region.flow:
         return name
-    return slices[Cut(name, place)]
+    return names[Cut(name, place)]
 
 
 def _unused(graph: Graph, wish: str) -> str:

@@ -119,6 +119,7 @@ class Search:
         nested: searches the bodies of regions again; None leaves them as they are.
         low: intervals that stay under this share of the most in use are left alone.
         high: so are those that reach this share, which were searched before.
+        feeds: regions may have feeders.
     """
 
     setting: Setting
@@ -132,6 +133,7 @@ class Search:
     nested: Nested | None = None
     low: float = LOW
     high: float = inf
+    feeds: bool = True
 
     @cached_property
     def most_in_use_bytes(self) -> int:
@@ -256,7 +258,7 @@ def _options(search: Search, region: Region) -> tuple[Option, ...]:
 
 def _fronts(search: Search, region: Region) -> list[Front]:
     """Ways to write the loops in front of a region."""
-    front = front_of(search.setting, region, search.forms) if region.hoisted else None
+    front = front_of(search.setting, region, search.forms) if search.feeds and region.hoisted else None
     if front is None:
         return []
     other = in_place(search.setting.graph, front, search.forms)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .planner import Planner
-from .select import Selection
+from .select import peak_of
 
 MOST = 24  # points from the unchunked peak down to the floor
 
@@ -40,21 +40,12 @@ def front(planner: Planner) -> tuple[Point, ...]:
     return tuple(kept)
 
 
-def peak_of(planner: Planner, selection: Selection) -> int:
-    """The highest of what was chosen and of the steps that none of it covers."""
-    live, after, peak = planner.timeline.live_bytes, 0, 0
-    for choice in selection.choices:
-        peak = max(peak, choice.option.peak_bytes, *live[after : choice.candidate.start])
-        after = choice.candidate.end + 1
-    return max(peak, *live[after:], 0)
-
-
 def _points(planner: Planner) -> Iterator[Point]:
     """The fastest plan for each budget from the peak to the floor, in steps that matter."""
     budget_bytes, floor_bytes = planner.timeline.peak_bytes, planner.floor_bytes
     step = (floor_bytes / max(budget_bytes, 1)) ** (1 / MOST)
     while (selection := planner.selected(budget_bytes)) is not None:
-        peak_bytes = peak_of(planner, selection)
+        peak_bytes = peak_of(planner.timeline.live_bytes, selection)
         loops = sum(1 + len(choice.option.feeds) for choice in selection.choices)
         yield Point(budget_bytes, peak_bytes, planner.slowdown_of(selection), loops)
         if peak_bytes <= floor_bytes:

@@ -23,7 +23,7 @@ from .price import is_view
 from .region import Region
 from .rules import Rules
 from .seconds import Seconds
-from .select import Choice, Selector
+from .select import Choice, Selector, peak_of
 
 COUNTS = (8, 16)  # of the outer loop: fewer leave too much in a chunk, more leave it too few rows
 BUDGETS = 5  # ways to cut a body that are offered for each length
@@ -65,7 +65,7 @@ def _again(search: Search, region: Region, option: Option, body: Body) -> Iterat
             extra_seconds=option.extra_seconds + option.chunking.count * selection.extra_seconds,
             load_seconds=option.load_seconds + selection.load_seconds,
             resident_bytes=option.resident_bytes + selection.resident_bytes,
-            nest=Nest(loops, max(0, beside + budget)),
+            nest=Nest(loops, max(0, beside + peak_of(inner.timeline.live_bytes, selection))),
         )
 
 
@@ -89,6 +89,7 @@ def _inner(search: Search, body: Body) -> Search:
         (Form.SCAN,),
         search.max_chunks,
         search.provider,
+        feeds=False,  # a `Loop` in a body has none
     )
 
 

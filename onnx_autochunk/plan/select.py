@@ -52,6 +52,20 @@ class Selection:
         return Burden(self.load_seconds, self.resident_bytes)
 
 
+def peak_of(live_bytes: Sequence[int], selection: Selection) -> int:
+    """The highest of what was chosen and of the steps that none of it covers.
+
+    Args:
+        live_bytes: held at each step of the unchunked graph.
+        selection: of its candidates.
+    """
+    after, peak = 0, 0
+    for choice in selection.choices:
+        peak = max(peak, choice.option.peak_bytes, *live_bytes[after : choice.candidate.start])
+        after = choice.candidate.end + 1
+    return max(peak, *live_bytes[after:], 0)
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """A candidate and the stop behind it; its peaks, ascending, and the fastest of its first one, two, ..."""

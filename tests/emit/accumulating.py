@@ -75,6 +75,15 @@ ACCUMULATING: Mapping[str, Sample] = {
         "y = ReduceLogSumExp(e, last)  z = Neg(y)", made="Log"
     ),
     "products": _reduced("y = ReduceProd(e, last)  z = Neg(y)"),
+    "what chunks read whole and compute a part of": Sample(
+        """(float[13,3] x) => (float[1,3] z) {
+            t = Relu(x)  e = Exp(t)  et = Transpose(e)  s = MatMul(e, et)  m = MatMul(s, e)
+            y = ReduceSum(m, rows)  z = Neg(y)
+        }""",
+        (Stretch("e s m y", 0, operand=0),),
+        integers={"rows": (0,)},
+        lengths=LENGTHS,
+    ),
     "a contraction, with a weight": Sample(
         """(float[3,13] x) => (float[3,4] z) { t = Relu(x)  e = Exp(t)  y = MatMul(e, w)  z = Neg(y) }""",
         (Stretch("e y", 1, operand=0),),

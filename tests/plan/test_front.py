@@ -7,9 +7,9 @@ import pytest
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.graph.load import load
 from onnx_autochunk.options import Form, Options
-from onnx_autochunk.plan.front import MOST, front, peak_of
+from onnx_autochunk.plan.front import MOST, front
 from onnx_autochunk.plan.planner import Planner, make_planner
-from onnx_autochunk.plan.select import Selection
+from onnx_autochunk.plan.select import Selection, peak_of
 from tests.plan.graphs import loaded, transformer
 
 
@@ -56,10 +56,12 @@ def test_no_plan_is_made_for_a_point(planner: Planner, monkeypatch: pytest.Monke
 
 
 def test_what_no_region_covers_counts(planner: Planner) -> None:
-    assert peak_of(planner, Selection((), 0, 0.0, 0.0, 0)) == planner.timeline.peak_bytes
+    assert peak_of(planner.timeline.live_bytes, Selection((), 0, 0.0, 0.0, 0)) == planner.timeline.peak_bytes
     selection = planner.selected(planner.floor_bytes)
     assert selection is not None
-    assert peak_of(planner, selection) >= max(choice.option.peak_bytes for choice in selection.choices)
+    assert peak_of(planner.timeline.live_bytes, selection) >= max(
+        choice.option.peak_bytes for choice in selection.choices
+    )
 
 
 def test_a_model_with_nothing_to_chunk_has_one_point() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -13,8 +13,10 @@ from onnx_autochunk.graph.load import Loaded, derive, load
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.body import body_of
-from onnx_autochunk.plan.candidates import Nest, Option, materialise
+from onnx_autochunk.plan.candidates import Nest, Option, Search, materialise
 from onnx_autochunk.plan.chunking import Chunking, length_for
+from onnx_autochunk.plan.nest import COUNTS
+from onnx_autochunk.plan.nest import nested as nested_options
 from onnx_autochunk.plan.plan import Nested, Plan
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.plan.price import footprint, is_view
@@ -61,11 +63,20 @@ ALONE = 1.01
 
 def priced(planner: Planner) -> Iterator[tuple[Region, Option]]:
     """Every option whose region makes the peak of its model, rather than what lies around it."""
-    live = planner.timeline.live_bytes
     for candidate in planner.candidates:
         region = materialise(candidate, planner.setting)
+        yield from above_outside(planner, ((region, option) for option in candidate.options))
+
+
+def above_outside(
+    planner: Planner, found: Iterable[tuple[Region, Option]]
+) -> Iterator[tuple[Region, Option]]:
+    """Those whose region makes the peak of its model, rather than what lies around it."""
+    live = planner.timeline.live_bytes
+    for region, option in found:
         outside = max([*live[: region.start], *live[region.end + 1 :]], default=0)
-        yield from ((region, option) for option in candidate.options if option.peak_bytes > 2 * outside)
+        if option.peak_bytes > 2 * outside:
+            yield region, option
 
 
 def emitted_peak(source: Loaded, region: Region, option: Option, *, reuse: bool = True) -> int:
@@ -121,6 +132,34 @@ def test_scans_by_themselves_are_priced_as_emitted(name: str) -> None:
     for region, option in found:
         held = emitted_peak(source, region, option)
         assert option.peak_bytes == pytest.approx(held, rel=4e-3), (region, option)
+
+
+def with_loops_inside(planner: Planner) -> Iterator[tuple[Region, Option]]:
+    """Every way to have loops in the body of a region, however slow it is."""
+    graph, around = planner.graph, planner.lifetimes
+    search = Search(
+        planner.setting, planner.timeline, around, planner.seconds, around.valleys(), (Form.SCAN,)
+    )
+    for candidate in planner.candidates:
+        region = materialise(candidate, planner.setting)
+        cost = footprint(graph, region, Form.SCAN, around, "cpu")
+        cuts = (Chunking(region.extent, length_for(region.extent, count)) for count in COUNTS)
+        ways = [Option(Form.SCAN, cut, 0, 0.0, 0.0, 0) for cut in cuts if cut.count > 1 and not cut.tail]
+        for option in nested_options(search, region, ways):
+            assert option.nest is not None
+            inside = cost.loop + option.nest.body_bytes
+            yield region, replace(option, peak_bytes=max(cost.around, inside))
+
+
+@pytest.mark.parametrize("name", ["mlp", "columns", "transformer", *SCANNED])
+def test_loops_inside_are_priced_as_emitted(name: str) -> None:
+    source = load((MODELS | SCANNED)[name])
+    planner = make_planner(source.graph, Options(), PRICES, (Form.SCAN,))
+    found = list(above_outside(planner, with_loops_inside(planner)))
+    assert found
+    for region, option in found:
+        held = emitted_peak(source, region, option)
+        assert option.peak_bytes == pytest.approx(held, rel=0.02), (region, option)
 
 
 def longest(nodes: str, axis: int = 1) -> tuple[Loaded, Region]:
