@@ -8,6 +8,7 @@ import onnx_ir as ir
 import pytest
 
 from onnx_autochunk import trial as trial_module
+from onnx_autochunk.emit.weave import weave
 from onnx_autochunk.graph.load import Loaded
 from onnx_autochunk.plan.plan import Frames, Plan
 from onnx_autochunk.plan.planner import Planner
@@ -24,8 +25,6 @@ def test_of_all_ways_of_framing_the_one_that_holds_least_is_kept(planner: Planne
 
 
 def _all_frames(plan: Plan, loaded: Loaded) -> list[ir.Model]:
-    from onnx_autochunk.emit.weave import weave  # noqa: PLC0415
-
     return [weave(loaded, replace(plan, frames=frames)) for frames in Frames]
 
 
@@ -66,7 +65,7 @@ def test_a_plan_is_run_on_paper_once(trials: Trials, monkeypatch: pytest.MonkeyP
     assert trials.carry_out(once.plan).timeline is once.timeline
 
 
-def test_more_timenever_costs_memory(trials: Trials) -> None:
+def test_more_time_never_costs_memory(trials: Trials) -> None:
     found = [trials.smallest_within(slowdown) for slowdown in (1.0, 1.1, 1.5, 4.0)]
     peaks = [trial.predicted_peak_bytes for trial in found if trial is not None]
     assert len(peaks) >= 3

@@ -65,8 +65,7 @@ def _scan(
     if not loop.feeds:
         loop.bounds(1)
     found = [_like(inner, body, state.value) for state in body.states]
-    values |= {known: weaving.values[name] for name, known in body.wholes.items()}
-    values |= {state.value: value for state, value in zip(body.states, found, strict=True)}
+    values |= _held(weaving, body, found)
     made = _write(weaving, inner, body.graph.ops, body.sources, body.graph.values, values)
     seen, reads = [seen for _, seen in loop.feeds], [read for read, _ in loop.feeds]
     home = ir.Graph(
@@ -109,8 +108,7 @@ def _chunk(
         )
         for cut, name in body.slices.items()
     }
-    values |= {known: weaving.values[name] for name, known in body.wholes.items()}
-    values |= {state.value: value for state, value in zip(body.states, reached, strict=True)}
+    values |= _held(weaving, body, reached)
     made = _write(weaving, inner, body.graph.ops, body.sources, body.graph.values, values, number == 0)
     waiting = set(reached)
     for node in inner.nodes:
@@ -118,6 +116,12 @@ def _chunk(
         waiting.update(node.outputs if waits else ())
         (scope.nodes if waits else early).append(node)
     return [made[state.leaves] for state in body.states]
+
+
+def _held(weaving: Weaving, body: Body, reached: Sequence[ir.Value]) -> dict[str, ir.Value]:
+    """What a chunk reads besides its slices, by the body's names: its states, and what it reads whole."""
+    states = {state.value: value for state, value in zip(body.states, reached, strict=True)}
+    return states | {known: weaving.values[name] for name, known in body.wholes.items()}
 
 
 def _tied(weaving: Weaving, scope: Scope, body: Body, reached: Sequence[ir.Value]) -> list[ir.Value]:

@@ -48,6 +48,12 @@ class Scope:
         self.nodes: list[ir.Node] = []
         self.constants: dict[tuple[str, Shape, bytes], ir.Value] = {}
 
+    def part(self, number: int) -> Scope:
+        """One of several stretches of the same graph, with names of its own."""
+        inner = Scope(f"{self.prefix}/{number}", self.names)
+        inner.nodes, inner.constants = self.nodes, self.constants
+        return inner
+
     def value(self, label: str, dtype: ir.DataType | None, shape: Sequence[int]) -> ir.Value:
         """A value with a fresh name."""
         kind = None if dtype is None else ir.TensorType(dtype)

@@ -7,64 +7,51 @@ none, chunks go into a new one: one X as well, wherever the axis lies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from math import prod
-from typing import TypeAlias
 
 import onnx_ir as ir
 
 from ..plan.hosts import sweep_hosts
 from ..plan.plan import PlannedRegion
 from ..plan.region import Cut
-from .body import Weaving, copy_ops
-from .calls import chunk_calls, members
+from .body import Weaving
+from .calls import members
 from .scope import Scope, Shape, shape_of
+from .unroll import emit_chunk, emit_chunks
 
 SWEEP_OPSET = 24
-
-_Chunk: TypeAlias = tuple[Scope, int, Mapping[Cut, ir.Value]]  # its first step, and what is written of it
 
 
 def emit_sweep(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[str, ir.Value]:
     """Write a region as a sweep; the whole outputs by their old names."""
-    region = planned.region
-    hosts = sweep_hosts(weaving.graph, region)
-    chunks: list[_Chunk] = []
-    buffers = {cut.value: weaving.values[cut.value] for cut in region.sliced}
-    inside = members(weaving.graph, region, weaving.rules)
-    for number, bounds in enumerate(planned.chunking.bounds):
-        inner = Scope(f"{scope.prefix}/{number}", scope.names)
-        inner.nodes, inner.constants = scope.nodes, scope.constants
-        chunk = chunk_calls(weaving.graph, region, inside, *bounds)
-        slices = {
-            cut: inner.slice(buffers[cut.value], cut.position.axis, span, f"{cut.value}/slice")
-            for cut, span in chunk.slices.items()
-        }
-        made = copy_ops(weaving, inner, region, inside, chunk, slices, is_first=number == 0)
-        updates = {}
-        for output in region.outputs:
-            span = output.position.range(*bounds, weaving.shape(output.value))
-            updates[output] = made[output.value].part(inner, output.position, span, output.value)
-        chunks.append((inner, bounds[0], updates))
-        for output, host in (hosts or {}).items():
-            buffers[host.value] = _scatter(inner, buffers[host.value], updates[output], output, bounds[0])
+    hosts = sweep_hosts(weaving.graph, planned.region)
     if hosts is None:
-        return {
-            output.value: _gathered(output, weaving.shape(output.value), chunks) for output in region.outputs
-        }
+        return _into_new(weaving, scope, planned)
+    inside = members(weaving.graph, planned.region, weaving.rules)
+    buffers = {cut.value: weaving.values[cut.value] for cut in planned.region.sliced}
+    for number, bounds in enumerate(planned.chunking.bounds):
+        chunk = emit_chunk(weaving, scope, planned, inside, bounds, number, buffers)
+        for output, host in hosts.items():
+            buffers[host.value] = _scatter(
+                scope.part(number), buffers[host.value], chunk[output.value], output, bounds[0]
+            )
     return {output.value: buffers[host.value] for output, host in hosts.items()}
 
 
-def _gathered(output: Cut, shape: Shape, chunks: Sequence[_Chunk]) -> ir.Value:
-    """All chunks in a new buffer.
+def _into_new(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[str, ir.Value]:
+    """All chunks in new buffers.
 
     Behind all bodies in the file, so that ORT finishes each buffer before it begins the next body.
     """
-    scope, _, updates = chunks[0]
-    buffer = _started(scope, updates[output], shape, output.value)
-    for scope, start, updates in chunks:
-        buffer = _scatter(scope, buffer, updates[output], output, start)
-    return buffer
+    chunks, bounds = emit_chunks(weaving, scope, planned), planned.chunking.bounds
+    found = {}
+    for output in planned.region.outputs:
+        name = output.value
+        buffer = _started(scope.part(0), chunks[0][name], weaving.shape(name), name)
+        for number, (chunk, (start, _)) in enumerate(zip(chunks, bounds, strict=True)):
+            buffer = _scatter(scope.part(number), buffer, chunk[name], output, start)
+        found[name] = buffer
+    return found
 
 
 def _started(scope: Scope, update: ir.Value, shape: Shape, label: str) -> ir.Value:

@@ -6,6 +6,8 @@ loading.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import onnx_ir as ir
 
 from ..plan.plan import PlannedRegion
@@ -16,15 +18,20 @@ from .scope import Scope
 
 def emit_unroll(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[str, ir.Value]:
     """Write a region out; the whole outputs by their old names."""
-    inside = members(weaving.graph, planned.region, weaving.rules)
-    chunks = [
-        emit_chunk(weaving, scope, planned, inside, bounds, number)
-        for number, bounds in enumerate(planned.chunking.bounds)
-    ]
+    chunks = emit_chunks(weaving, scope, planned)
     return {
         cut.value: concat(weaving, scope, planned, at, [chunk[cut.value] for chunk in chunks])
         for at, cut in enumerate(planned.region.outputs)
     }
+
+
+def emit_chunks(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> list[dict[str, ir.Value]]:
+    """Every chunk; see `emit_chunk`."""
+    inside = members(weaving.graph, planned.region, weaving.rules)
+    return [
+        emit_chunk(weaving, scope, planned, inside, bounds, number)
+        for number, bounds in enumerate(planned.chunking.bounds)
+    ]
 
 
 def emit_chunk(
@@ -34,14 +41,16 @@ def emit_chunk(
     inside: tuple[Member, ...],
     bounds: tuple[int, int],
     number: int,
+    buffers: Mapping[str, ir.Value] | None = None,
 ) -> dict[str, ir.Value]:
-    """One chunk between two steps of the flow; its part of every output, by name."""
-    region = planned.region
-    inner = Scope(f"{scope.prefix}/{number}", scope.names)
-    inner.nodes, inner.constants = scope.nodes, scope.constants
+    """One chunk between two steps of the flow; its part of every output, by name.
+
+    `buffers` are what to slice in place of the region's sliced inputs, by their names.
+    """
+    region, inner, read = planned.region, scope.part(number), buffers or weaving.values
     chunk = chunk_calls(weaving.graph, region, inside, *bounds)
     slices = {
-        cut: inner.slice(weaving.values[cut.value], cut.position.axis, span, f"{cut.value}/slice")
+        cut: inner.slice(read[cut.value], cut.position.axis, span, f"{cut.value}/slice")
         for cut, span in chunk.slices.items()
     }
     made = copy_ops(weaving, inner, region, inside, chunk, slices, is_first=number == 0)

@@ -26,7 +26,7 @@ from .hosts import hosted, sweep_hosts
 from .lifetimes import Lifetimes
 from .price import Footprint, footprint
 from .recipes import ends
-from .region import Accumulator, Cut, Region, in_front
+from .region import Region, in_front
 from .seconds import Seconds
 from .signature import signatures
 
@@ -106,6 +106,11 @@ class Candidate:
     def end(self) -> int:
         """Last step of the interval."""
         return self.region.end + self.shift
+
+    @property
+    def sweeps(self) -> bool:
+        """True when an option of it does."""
+        return any(option.sweeps for option in self.options)
 
 
 @dataclass(frozen=True)
@@ -381,50 +386,3 @@ def pareto(options: Sequence[Option]) -> tuple[Option, ...]:
 
 def _prices(option: Option) -> tuple[float, ...]:
     return option.extra_seconds, option.load_seconds, option.resident_bytes
-
-
-def materialise(candidate: Candidate, setting: Setting, feeder: Region | None = None) -> Region:
-    """The candidate's region, or a feeder of it, with the ops and names of the place it stands for."""
-    region, shift, order, graph = feeder or candidate.region, candidate.shift, setting.order, setting.graph
-    if not shift:
-        return region
-    step = setting.rules.step
-    here = [graph.ops[order[at]] for at in range(region.start, region.end + 1)]
-    there = [graph.ops[order[at + shift]] for at in range(region.start, region.end + 1)]
-    made = _moved(region, {op.index: order[step[op.index] + shift] for op in here}, _renamed(here, there))
-    return replace(made, start=candidate.start, end=candidate.end)
-
-
-def moved(region: Region, here: Graph, there: Graph) -> Region:
-    """The region of one graph in another that is equal up to names."""
-    return _moved(region, {op.index: op.index for op in here.ops}, _renamed(here.ops, there.ops))
-
-
-def _moved(region: Region, ops: Mapping[int, int], names: Mapping[str, str]) -> Region:
-    def cuts(found: tuple[Cut, ...]) -> tuple[Cut, ...]:
-        return tuple(Cut(names[cut.value], cut.position) for cut in found)
-
-    return replace(
-        region,
-        ops=tuple(ops[index] for index in region.ops),
-        recomputed=frozenset(ops[index] for index in region.recomputed),
-        hoisted=tuple(ops[index] for index in region.hoisted),
-        sunk=tuple(ops[index] for index in region.sunk),
-        sliced=cuts(region.sliced),
-        whole=tuple(names[name] for name in region.whole),
-        outputs=cuts(region.outputs),
-        flow={names[name]: position for name, position in region.flow.items()},
-        accumulator=None if region.accumulator is None else _moved_end(region.accumulator, ops, names),
-    )
-
-
-def _moved_end(carried: Accumulator, ops: Mapping[int, int], names: Mapping[str, str]) -> Accumulator:
-    softmax = None if carried.softmax is None else ops[carried.softmax]
-    return replace(carried, value=names[carried.value], softmax=softmax)
-
-
-def _renamed(here: Sequence[Op], there: Sequence[Op]) -> dict[str, str]:
-    names: dict[str, str] = {}
-    for old, new in zip(here, there, strict=True):
-        names.update(zip((*old.inputs, *old.outputs), (*new.inputs, *new.outputs), strict=True))
-    return names

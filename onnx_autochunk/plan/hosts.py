@@ -32,10 +32,7 @@ def sweep_hosts(graph: Graph, region: Region) -> dict[Cut, Cut] | None:
 
 def can_sweep(graph: Graph, region: Region) -> bool:
     """True when a region can be written as a sweep, over hosts or into new buffers."""
-    return region.accumulator is None and (
-        sweep_hosts(graph, region) is not None
-        or graph.results.isdisjoint(cut.value for cut in region.outputs)
-    )
+    return region.accumulator is None and graph.results.isdisjoint(cut.value for cut in region.outputs)
 
 
 def hosted(setting: Setting, region: Region) -> Region | None:

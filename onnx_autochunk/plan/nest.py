@@ -15,10 +15,11 @@ from dataclasses import replace
 from ..memory.lifetime import simulate
 from ..options import Form
 from .body import Body, body_of, has_body
-from .candidates import Loop, Nest, Option, Search, candidates, materialise
+from .candidates import Loop, Nest, Option, Search, candidates
 from .chunking import length_for
 from .grow import Setting
 from .lifetimes import lifetimes
+from .moved import materialise
 from .price import is_view
 from .region import Region
 from .rules import Rules

@@ -17,9 +17,10 @@ from ..memory.lifetime import Timeline, simulate
 from ..memory.order import execution_order
 from ..options import Form, Options
 from .body import body_of
-from .candidates import Candidate, Nest, Search, candidates, materialise, moved
+from .candidates import Candidate, Nest, Search, candidates
 from .grow import Setting
 from .lifetimes import Lifetimes, lifetimes
+from .moved import materialise, moved
 from .nest import nested
 from .plan import Burden, Nested, Plan, PlannedRegion
 from .region import Region
@@ -56,16 +57,15 @@ class Planner:
         return Burden(self.options.max_load_s, max(RESIDENT_SHARE * weights, RESIDENT_BYTES))
 
     @cached_property
-    def _selector(self) -> Selector:
-        """Of loops with memory of their own; of all where only sweeps are asked for."""
-        if self.options.form is Form.SWEEP:
-            return self._any_selector
-        return Selector(self.timeline.live_bytes, tuple(_without_sweeps(self.candidates)))
+    def _selectors(self) -> tuple[Selector, ...]:
+        """Of loops with memory of their own; then of everything, where sweeps are asked for or come on top.
 
-    @cached_property
-    def _any_selector(self) -> Selector:
-        """Of everything: sweeps hold less, but what their chunks leave behind is predicted less well."""
-        return Selector(self.timeline.live_bytes, self.candidates)
+        Sweeps hold less, but what their chunks leave behind is predicted less well.
+        """
+        every = Selector(self.timeline.live_bytes, self.candidates)
+        if self.options.form is Form.SWEEP or not any(found.sweeps for found in self.candidates):
+            return (every,)
+        return Selector(self.timeline.live_bytes, tuple(_without_sweeps(self.candidates))), every
 
     @cached_property
     def baseline_seconds(self) -> float:
@@ -80,8 +80,7 @@ class Planner:
     @cached_property
     def floors_bytes(self) -> tuple[int, ...]:
         """The same with and without sweeps: which plan holds less as emitted is not known before."""
-        selectors = dict.fromkeys((self._selector, self._any_selector))
-        return tuple(selector.floor_bytes() for selector in selectors)
+        return tuple(selector.floor_bytes() for selector in self._selectors)
 
     def within(self, budget_bytes: int, limit: Burden | None = None) -> Plan | None:
         """The fastest plan whose predicted peak is within the budget; None when there is none.
@@ -95,8 +94,8 @@ class Planner:
 
     def selected(self, budget_bytes: int, limit: Burden | None = None) -> Selection | None:
         """What the plan of `within` carries out."""
-        found = self._selector.select(budget_bytes, limit or self.limit)
-        return found or self._any_selector.select(budget_bytes, limit or self.limit)
+        found = (selector.select(budget_bytes, limit or self.limit) for selector in self._selectors)
+        return next((selection for selection in found if selection is not None), None)
 
     def mildest(self, limit: Burden | None = None) -> Plan | None:
         """The fastest plan that is worth its trouble."""
@@ -105,7 +104,7 @@ class Planner:
     def least(self, slowdown: float, limit: Burden | None = None) -> Plan | None:
         """The plan of least predicted peak whose predicted time ratio is at most `slowdown`."""
         allowed = (slowdown - 1) * self.baseline_seconds
-        selection = self._selector.least(allowed, limit or self.limit)
+        selection = self._selectors[0].least(allowed, limit or self.limit)
         return None if selection is None else self.plan_of(selection)
 
     def slowdown_of(self, selection: Selection) -> float:
@@ -180,9 +179,10 @@ class Planner:
 
 def _without_sweeps(found: Sequence[Candidate]) -> Iterator[Candidate]:
     for candidate in found:
-        kept = tuple(option for option in candidate.options if not option.sweeps)
-        if kept:
-            yield candidate if len(kept) == len(candidate.options) else replace(candidate, options=kept)
+        if not candidate.sweeps:
+            yield candidate
+        elif kept := tuple(option for option in candidate.options if not option.sweeps):
+            yield replace(candidate, options=kept)
 
 
 def make_planner(

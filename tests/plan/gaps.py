@@ -22,10 +22,11 @@ from onnx_autochunk.axes import positions
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.graph.load import Loaded
 from onnx_autochunk.options import Form, Options
-from onnx_autochunk.plan.candidates import Candidate, materialise
+from onnx_autochunk.plan.candidates import Candidate
 from onnx_autochunk.plan.chunking import Chunking
 from onnx_autochunk.plan.feeders import front_of
 from onnx_autochunk.plan.grow import grow_all
+from onnx_autochunk.plan.moved import materialise
 from onnx_autochunk.plan.plan import PlannedRegion
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.plan.region import Region

@@ -10,7 +10,7 @@ import pytest
 from onnx_autochunk.graph.load import Loaded
 from onnx_autochunk.graph.model import Graph
 from onnx_autochunk.memory.lifetime import simulate
-from onnx_autochunk.plan.candidates import materialise
+from onnx_autochunk.plan.moved import materialise
 from tests.plan.graphs import loaded
 from tests.plan.test_candidates import WEIGHTS, X, alone, fresh, key, planner_of, written
 

@@ -12,7 +12,7 @@ from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.graph.load import load
 from onnx_autochunk.graph.model import Origin
 from onnx_autochunk.options import Form, Options
-from onnx_autochunk.plan.candidates import materialise
+from onnx_autochunk.plan.moved import materialise
 from onnx_autochunk.plan.plan import Burden, Plan
 from onnx_autochunk.plan.planner import Planner, make_planner
 from tests.plan.graphs import loaded, transformer

@@ -13,8 +13,9 @@ from onnx_autochunk.graph.load import Loaded, derive, load
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.body import body_of
-from onnx_autochunk.plan.candidates import Nest, Option, Search, materialise
+from onnx_autochunk.plan.candidates import Nest, Option, Search
 from onnx_autochunk.plan.chunking import Chunking, length_for
+from onnx_autochunk.plan.moved import materialise
 from onnx_autochunk.plan.nest import COUNTS
 from onnx_autochunk.plan.nest import nested as nested_options
 from onnx_autochunk.plan.plan import Nested, Plan
