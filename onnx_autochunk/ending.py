@@ -182,7 +182,7 @@ def _measured_plan(trial: Trial, taken: bool) -> MeasuredPlan:
         trial.plan.budget_bytes,
         len(trial.plan.loops),
         trial.foreseen_bytes,
-        trial.plan.predicted_slowdown,
+        trial.predicted_slowdown,
         trial.peak.activation_peak_bytes,
         None if trial.time is None else trial.time.ratio,
         trial.peak.resident_bytes,
@@ -202,7 +202,7 @@ def why_not(goal: Goal, trial: Trial | None) -> str:
             f"The best plan still takes {mib(trial.peak_bytes)} of {mib(goal.original_bytes)}: nothing in it "
             "is worth chunking."
         )
-    ratio = trial.plan.predicted_slowdown if trial.time is None else trial.time.ratio
+    ratio = trial.predicted_slowdown if trial.time is None else trial.time.ratio
     return (
         f"No plan stays within the time ratio: the closest takes {ratio:.1%} of the time and holds "
         f"{mib(trial.peak_bytes)}. A --max-slowdown of {ceil(100 * ratio) / 100:.2f} would allow it."

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
+from .cost.packing import packing_seconds
 from .emit.weave import chunk, weave
 from .graph.load import Loaded, derive
 from .memory.lifetime import Timeline, simulate
@@ -31,6 +32,7 @@ class Trial:
     """A plan, the model it gives, and its memory on paper; measurements are None until they are made.
 
     Attributes:
+        packing: what packing weights at every call adds to the plan's own time ratio.
         exact_bytes: its peak on the graph that ONNX Runtime makes of it; None where that was not asked for.
         baseline: memory of the original.
     """
@@ -38,6 +40,7 @@ class Trial:
     plan: Plan
     model: ir.Model
     timeline: Timeline
+    packing: float = 0.0
     exact_bytes: int | None = None
     peak: PeakMeasurement | None = None
     time: TimeMeasurement | None = None
@@ -48,6 +51,11 @@ class Trial:
     def predicted_peak_bytes(self) -> int:
         """Peak of the model as emitted, by which plans are compared."""
         return self.timeline.peak_bytes
+
+    @property
+    def predicted_slowdown(self) -> float:
+        """Time over the original's, as emitted."""
+        return self.plan.predicted_slowdown + self.packing
 
     @property
     def peak_bytes(self) -> int:
@@ -75,14 +83,19 @@ class _Draft:
 
     plan: Plan
     timeline: Timeline
+    packing: float
 
     @property
     def peak_bytes(self) -> int:
         return self.timeline.peak_bytes
 
+    @property
+    def slowdown(self) -> float:
+        return self.plan.predicted_slowdown + self.packing
+
     def rank(self) -> tuple[int, float]:
         """By what it holds; of two that hold the same, the faster one comes first."""
-        return self.peak_bytes, self.plan.predicted_slowdown
+        return self.peak_bytes, self.slowdown
 
 
 class Trials:
@@ -96,7 +109,7 @@ class Trials:
     def __init__(self, planner: Planner, loaded: Loaded) -> None:
         self.planner = planner
         self.loaded = loaded
-        self._known: dict[tuple[PlannedRegion, ...], _Draft] = {}
+        self._known: dict[tuple[PlannedRegion, ...], tuple[_Draft, ...]] = {}
         self._latest: tuple[_Draft, ir.Model] | None = None
 
     def carry_out(self, plan: Plan) -> Trial:
@@ -106,7 +119,7 @@ class Trials:
     def replayed(self, plan: Plan) -> Trial:
         """Emit a plan in the frames that it names."""
         model = weave(self.loaded, plan, self.planner.setting.rules)
-        return Trial(plan, model, self._on_paper(model))
+        return Trial(plan, model, *self._on_paper(model))
 
     def smallest(self) -> Trial | None:
         """Of the plans near the floor, or the front's end, the one with the least peak as emitted."""
@@ -128,8 +141,9 @@ class Trials:
         """
         for share in TIGHTENING:
             plan = self.planner.within(int(budget_bytes * share), limit)
-            if plan is not None and (draft := self._drafted(plan)).peak_bytes <= budget_bytes:
-                return self._emitted(draft)
+            drafts = () if plan is None else self._drafts(plan)
+            if fitting := [draft for draft in drafts if draft.peak_bytes <= budget_bytes]:
+                return self._emitted(min(fitting, key=lambda draft: (draft.slowdown, draft.peak_bytes)))
         return None
 
     def smallest_within(self, slowdown: float, limit: Burden | None = None) -> Trial | None:
@@ -157,27 +171,37 @@ class Trials:
         return self._emitted(best)
 
     def _drafted(self, plan: Plan) -> _Draft:
+        """A plan in the frames in which it holds least."""
+        return min(self._drafts(plan), key=_Draft.rank)
+
+    def _drafts(self, plan: Plan) -> tuple[_Draft, ...]:
+        """A plan in every way of framing it."""
         if plan.regions not in self._known:
             if self._known:
                 gc.collect()  # models refer to themselves
             woven = chunk(self.loaded, plan, self.planner.setting.rules)
             models = [(frames, woven.framed(frames)) for frames in _framings(plan)]
             drafts = [
-                (_Draft(replace(plan, frames=frames), self._on_paper(model)), model)
+                (_Draft(replace(plan, frames=frames), *self._on_paper(model)), model)
                 for frames, model in models
             ]
-            self._latest = min(drafts, key=lambda pair: pair[0].peak_bytes)
-            self._known[plan.regions] = self._latest[0]
+            self._latest = min(drafts, key=lambda pair: pair[0].rank())
+            self._known[plan.regions] = tuple(draft for draft, _ in drafts)
         return self._known[plan.regions]
 
-    def _on_paper(self, model: ir.Model) -> Timeline:
-        graph = derive(model).graph
-        return simulate(graph, provider=self.planner.options.provider)
+    def _on_paper(self, model: ir.Model) -> tuple[Timeline, float]:
+        """Memory of a model over time, and what packing weights at every call adds to its time ratio."""
+        graph, planner = derive(model).graph, self.planner
+        packing_s = packing_seconds(graph, planner.seconds.model)
+        timeline = simulate(graph, provider=planner.options.provider)
+        return timeline, packing_s / max(planner.baseline_seconds, 1e-9)
 
     def _emitted(self, draft: _Draft) -> Trial:
         if self._latest is not None and self._latest[0] is draft:
-            return Trial(draft.plan, self._latest[1], draft.timeline)
-        return Trial(draft.plan, weave(self.loaded, draft.plan, self.planner.setting.rules), draft.timeline)
+            model = self._latest[1]
+        else:
+            model = weave(self.loaded, draft.plan, self.planner.setting.rules)
+        return Trial(draft.plan, model, draft.timeline, draft.packing)
 
 
 def _framings(plan: Plan) -> tuple[Frames, ...]:

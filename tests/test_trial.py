@@ -50,7 +50,7 @@ def test_of_plans_that_hold_the_same_the_faster_one_is_taken(
     trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     least, held = trials.planner.least(2.0), trials.planner.timeline
-    monkeypatch.setattr(Trials, "_on_paper", lambda *_: held)
+    monkeypatch.setattr(Trials, "_on_paper", lambda *_: (held, 0.0))
     found = trials.smallest_within(2.0)
     assert least is not None and found is not None
     assert found.plan.predicted_slowdown < least.predicted_slowdown

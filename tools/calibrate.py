@@ -18,8 +18,9 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,11 @@ from tools.calibration_models import (
 )
 
 Run = Callable[[], Any]
+Build = Callable[[], onnx.ModelProto]
 PROFILES = Path(__file__).parents[1] / "onnx_autochunk" / "cost" / "profiles"
 BURST_S, BURST_RUNS = 0.004, 6  # both at the least: the first runs still move memory about
 SPIN_S = 0.015  # so long the threads of the session before keep a core busy, waiting for more work
+TOGETHER = 60  # cases that are in memory at the same time
 LONG_S = 0.005  # long enough for every thread to get its part of a call, whatever else is running
 HELPED_S = 0.2
 MASKED_SHARE = 0.5
@@ -89,9 +92,12 @@ def calibrate(
     """Measured points, and the constants that follow from them; of those known before, the faster times."""
     todo = cases()
     used, clock = (threads, time.perf_counter) if alone else (1, time.thread_time)
-    models = [*map(point_model, todo), *_overhead_models()]
-    runs = [opened(model, folder, default_options(threads=used)) for model in models]
-    timed = fastest(runs, limit_s, clock)
+    options = default_options(threads=used)
+    timed = list[float]()
+    builds: list[Build] = [*(partial(point_model, point) for point in todo), *_overhead_models()]
+    for first in range(0, len(builds), TOGETHER):
+        runs = [opened(build(), folder, options) for build in builds[first : first + TOGETHER]]
+        timed += fastest(runs, limit_s * len(runs) / len(builds), clock)
     found, (empty, short, long, open_, masked, *repeated) = timed[: len(todo)], timed[len(todo) :]
     dispatch_s = (long - short) / 200
     speedups = {} if alone else _speedups(todo, found, folder, threads)
@@ -117,11 +123,11 @@ def calibrate(
     return points, constants
 
 
-def _overhead_models() -> list[onnx.ModelProto]:
-    chains = [chain_model(length) for length in (1, 50, 250)]
-    loops = [scan_model(count, length) for length in (2, 12) for count in (64, 512)]
-    masked = [softmax_model(share) for share in (0.0, MASKED_SHARE)]
-    return [*chains, *masked, *loops, *(unrolled_model(count) for count in (32, 128))]
+def _overhead_models() -> Iterator[Build]:
+    yield from (partial(chain_model, length) for length in (1, 50, 250))
+    yield from (partial(softmax_model, share) for share in (0.0, MASKED_SHARE))
+    yield from (partial(scan_model, count, length) for length in (2, 12) for count in (64, 512))
+    yield from (partial(unrolled_model, count) for count in (32, 128))
 
 
 def _speedups(

@@ -45,7 +45,8 @@ def point_model(point: Point) -> onnx.ModelProto:
     nodes, inputs, outputs = [], {}, {}
     weights: dict[str, NDArray[Any]] = {}
     for copy in range(repeats(point)):
-        names = [f"x{index}_{copy if point.type != CUT else 0}" for index in range(len(point.operands))]
+        source = copy % NEIGHBOURS if point.type == CUT else copy
+        names = [f"x{index}_{source}" for index in range(len(point.operands))]
         outputs[f"y{copy}"] = point.result
         for index, name in enumerate(names):
             if index in point.constants:
@@ -63,7 +64,7 @@ def point_model(point: Point) -> onnx.ModelProto:
 
 def _bounds(point: Point, axis: int, copy: int) -> dict[str, NDArray[np.int64]]:
     """Of the Slices of one operand every second one: all of them would become one Split."""
-    start = 2 * copy * point.result[axis]
+    start = 2 * (copy // NEIGHBOURS) * point.result[axis]
     bounds = {"starts": start, "ends": start + point.result[axis], "axes": axis}
     return {name: np.array([bound], np.int64) for name, bound in bounds.items()}
 
@@ -71,14 +72,14 @@ def _bounds(point: Point, axis: int, copy: int) -> dict[str, NDArray[np.int64]]:
 def repeats(point: Point) -> int:
     """So many calls in turn that the right operands of the next are in no cache that is near."""
     if point.type == CUT:
-        return prod(point.operands[0]) // (2 * prod(point.result))
+        return NEIGHBOURS * (prod(point.operands[0]) // (2 * prod(point.result)))
     touched = point.call().touched_bytes()
     found = FINDERS[point.type](point.call()) if point.type in FINDERS else None
     crowding = -(-CROWDED_BYTES // touched)
     if found is None:
         return NEIGHBOURS if touched <= CHUNK_BYTES else crowding
     least = min(NEIGHBOURS, crowding)
-    if not point.constants or not found.is_far or found.m > FEW_ROWS:
+    if found.kind in ("plain", "vector") or not found.is_far or found.m > FEW_ROWS:
         return least
     evicted = min(EVICTED_BYTES + found.m * ROW_BYTES, EVICTED_MOST_BYTES)
     return max(least, -(-evicted // (4 * found.right)))

@@ -18,6 +18,7 @@ HEADS = (
     (8, 16, 4096),
     (8, 4096, 16),
 )  # batch, k, n
+LOOSE = (64, 256, 1024)  # rows of products with a weight that is not packed
 WIDE = ((4096, 768, 3072), (4096, 3072, 768), (16384, 128, 512))  # m, k, n
 BIASED = ((512, 128, 128), (4096, 128, 128), (65536, 128, 128), (512, 768, 3072), (4096, 768, 3072))
 TALL = ((12, 512), (12, 1024), (12, 4096), (8, 4096))  # batch, m
@@ -40,6 +41,7 @@ TRANSPOSES = (
     ((2, 0, 1), (256, 256, 128)),
     ((2, 1, 0), (256, 256, 128)),
     ((2, 1, 0), (64, 64, 128)),
+    ((2, 1, 0), (64, 64, 16)),
 )
 CUTS = (  # shape, axis, length
     ((12, 4096, 64), 1, 128),
@@ -77,6 +79,7 @@ def _layers() -> Iterable[Point]:
         for m in ROWS:
             if SHORTEST <= m * n * k * 2 <= LONGEST or (m, k, n) in WIDE:
                 yield Point("MatMul", ((m, k), (k, n)), (m, n), (1,))
+    yield from (Point("MatMul", ((m, k), (k, n)), (m, n)) for k, n in (*LAYERS[:2], LAYERS[3]) for m in LOOSE)
     for m, k, n in BIASED:
         yield Point("Gemm", ((m, k), (k, n), (n,)), (m, n), (1, 2))
 

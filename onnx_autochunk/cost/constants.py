@@ -50,7 +50,8 @@ class Constants:
         element_s: seconds for each element, by op type; "" stands for every other op.
         strides: how often the excess is paid by kind of Transpose, which reads memory in leaps.
         span_s: seconds for each contiguous stretch of an operand that is broadcast.
-        copies: seconds to copy a byte and to start one contiguous run, by kind of copy (`prices.COPIES`).
+        copies: seconds to copy a byte and to start one contiguous run, and how often the excess is paid for
+            both, by kind of copy (`prices.COPIES`).
         iteration: what one more iteration costs, by form.
         load: what one more copy of a body costs to load, by form.
         resident: what a region and one more copy of its body keep in memory, by form.
@@ -65,7 +66,7 @@ class Constants:
     element_s: Mapping[str, float]
     strides: Mapping[str, float]
     span_s: float
-    copies: Mapping[str, tuple[float, float]]
+    copies: Mapping[str, tuple[float, ...]]
     iteration: Mapping[str, Overhead]
     load: Mapping[str, Overhead]
     resident: Mapping[str, Holding]

@@ -29,8 +29,8 @@ from .prices import (
     COPIES,
     ITEM_BYTES,
     MASKED,
+    copying,
     far_bias,
-    far_copy,
     fetches,
     memory,
     moving,
@@ -45,6 +45,7 @@ FINDERS = {
     "MatMul": products.matmul,
     "Conv": products.conv,
 }
+LOOSE_FEATURES = range(3)  # that few points tell apart: multiplications, right elements, those that are far
 SMALL_BYTES = 16 << 20  # below this the elementwise points tell the price of an element, above it the excess
 
 
@@ -109,13 +110,14 @@ def _elementwise(points: Iterable[Point], dispatch_s: float) -> tuple[float, Cur
     )
 
 
-def _copies(points: Iterable[Point], excess: Curve, dispatch_s: float) -> dict[str, tuple[float, float]]:
+def _copies(points: Iterable[Point], excess: Curve, dispatch_s: float) -> dict[str, tuple[float, ...]]:
     rows: Rows = []
     for point in points:
-        moved = point.call().result_bytes()
-        seconds = point.seconds - dispatch_s - far_copy(point.type, moved, excess)
-        rows.append((point.type, (moved, moved / (ITEM_BYTES * run_of(point.call()))), seconds))
-    return {kind: (move_s, run_s) for kind, (move_s, run_s) in _rates(rows).items()}
+        call = point.call()
+        run_bytes = ITEM_BYTES * run_of(call)
+        features = copying(call.result_bytes(), run_bytes, call.touched_bytes(), excess)
+        rows.append((point.type, features, point.seconds - dispatch_s))
+    return _rates(rows)
 
 
 def _rest(point: Point, constants: Constants) -> float:
@@ -179,10 +181,12 @@ def _products(points: Iterable[Point], constants: Constants) -> dict[str, tuple[
         call = point.call()
         found = FINDERS[point.type](call)
         assert found is not None
-        features = (
+        features: tuple[float, ...] = (
             *products.features(found),
             *fetches(found, call.touched_bytes(), constants.excess_s),
         )
+        if found.kind == products.UNPACKED:
+            features = tuple(x if at in LOOSE_FEATURES else 0.0 for at, x in enumerate(features))
         rows.append((found.kind, features, point.seconds - constants.dispatch_s))
     return _rates(rows)
 

@@ -14,7 +14,7 @@ from typing import Self
 from ..graph.model import Graph, Op
 from .call import Call, Shape
 from .constants import Constants, read_profile, to_constants
-from .prices import PRICES, copy, other
+from .prices import PRICES, copying, dot, other
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class CostModel:
         return self.constants.dispatch_s + PRICES.get(op.type, other)(call, self.constants)
 
     def _bodies(self, call: Call) -> float:
-        """The dearest body, as often as it runs; once for a Loop, whose count is known only at run time."""
+        """The dearest body, as often as it runs."""
         once = max(sum(self.op_seconds(op, b, b.shape) for op in b.ops) for b in call.op.subgraphs.values())
-        scanned = call.operands[-1] if call.op.type == "Scan" else None
-        return once * scanned[0] if scanned else once
+        return once * rounds(call)
 
     def copy_seconds(self, kind: str, nbytes: int, *, run_bytes: int) -> float:
         """Time to slice (`prices.CUT`) or to join `nbytes` in contiguous runs of `run_bytes`."""
-        return self.constants.dispatch_s + copy(kind, nbytes, run_bytes, self.constants)
+        features = copying(nbytes, run_bytes, 2 * nbytes, self.constants.excess_s)
+        return self.constants.dispatch_s + dot(self.constants.copies[kind], features)
 
     def iteration_seconds(self, form: str, ops: int) -> float:
         """What one iteration of a body costs besides its ops, which `op_seconds` prices with their dispatch.
@@ -87,3 +87,9 @@ class CostModel:
         """
         holding = self.constants.resident[form]
         return int(holding.base_bytes + copies * nodes * holding.node_bytes)
+
+
+def rounds(call: Call) -> int:
+    """How often an op's bodies run: once for a Loop, whose count is known only at run time."""
+    scanned = call.operands[-1] if call.op.type == "Scan" else None
+    return scanned[0] if scanned else 1

@@ -14,7 +14,7 @@ OPSET = 21
 
 @dataclass(frozen=True)
 class Point:
-    """One op on float32 tensors.
+    """One op on float32 tensors: `MatMul 64x768 768x3072* -> 64x3072`, where a star marks what is constant.
 
     Attributes:
         constants: operands that are initializers.
@@ -46,6 +46,7 @@ class Point:
 
     def __str__(self) -> str:
         *operands, result = ("x".join(map(str, shape)) for shape in (*self.operands, self.result))
+        operands = [f"{text}*" if at in self.constants else text for at, text in enumerate(operands)]
         attributes = f" {dict(self.attributes)}" if self.attributes else ""
         return f"{self.type} {' '.join(operands)} -> {result}{attributes}"
 

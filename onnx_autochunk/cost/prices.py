@@ -123,7 +123,7 @@ def transposed(call: Call) -> Move:
 
 def move(call: Call, constants: Constants) -> float:
     """Slice, Concat, Split, Expand and their like."""
-    return _copy(call, run_of(call), constants)
+    return _copy(call, run_of(call), call.touched_bytes(), constants)
 
 
 def run_of(call: Call) -> int:
@@ -144,27 +144,22 @@ def gather(call: Call, constants: Constants) -> float:
     """Picks runs behind the axis; the table is read only where it is picked from."""
     data = call.operand(0)
     axis = call.op.integer("axis", 0) % max(1, len(data))
-    return _copy(call, prod(data[axis + 1 :]), constants)
+    return _copy(call, prod(data[axis + 1 :]), 2 * call.result_bytes(), constants)
 
 
-def _copy(call: Call, run: int, constants: Constants) -> float:
-    """Seconds to write the results in runs of so many elements."""
+def _copy(call: Call, run: int, touched: int, constants: Constants) -> float:
+    """Seconds to write the results in runs of so many elements, out of `touched` bytes."""
     moved = call.result_bytes()
     elements = sum(prod(shape) for shape in call.results if shape is not None)
     kind = CUT if call.op.type in ("Slice", "Split") else JOIN
-    return copy(kind, moved, moved * run / max(1, elements), constants)
+    features = copying(moved, moved * run / max(1, elements), touched, constants.excess_s)
+    return dot(constants.copies[kind], features)
 
 
-def copy(kind: str, moved: int, run_bytes: float, constants: Constants) -> float:
-    """Seconds to copy `moved` bytes in contiguous runs."""
-    move_s, run_s = constants.copies[kind]
-    far_s = far_copy(kind, moved, constants.excess_s)
-    return moved * move_s + moved / max(1, run_bytes) * run_s + far_s
-
-
-def far_copy(kind: str, moved: int, excess_s: Curve) -> float:
-    """Seconds on top for what is not in the cache; one thread is too slow to notice."""
-    return 0.0 if kind == CUT else 3 * moved * excess_s(2 * moved)
+def copying(moved: int, run_bytes: float, touched: int, excess_s: Curve) -> tuple[float, ...]:
+    """What seconds to copy are proportional to: bytes, contiguous runs, and the excess of both."""
+    runs, far_s = moved / max(1, run_bytes), excess_s(touched)
+    return moved, runs, moved * far_s, runs * far_s
 
 
 def product(find: Callable[[Call], Product | None]) -> Price:
@@ -188,9 +183,9 @@ def has_bias(call: Call) -> bool:
 def multiply(found: Product, touched: int, constants: Constants) -> float:
     """Seconds of a matrix product that touches so many bytes."""
     features = (*products.features(found), *fetches(found, touched, constants.excess_s))
-    seconds = _dot(constants.product_s[found.kind], features)
+    seconds = dot(constants.product_s[found.kind], features)
     if found.moved:
-        seconds += _dot(constants.moves, moving(found, touched, constants.excess_s))
+        seconds += dot(constants.moves, moving(found, touched, constants.excess_s))
     return seconds
 
 
@@ -210,7 +205,8 @@ def moving(found: Product, touched: int, excess_s: Curve) -> tuple[float, ...]:
     return *found.moved, sum(found.moved) * ITEM_BYTES * excess_s(touched)
 
 
-def _dot(rates: Iterable[float], counts: Iterable[float]) -> float:
+def dot(rates: Iterable[float], counts: Iterable[float]) -> float:
+    """Seconds of so many of each feature."""
     return sum(rate * count for rate, count in zip(rates, counts, strict=True))
 
 

@@ -19,6 +19,7 @@ from .call import Call
 LANES = 16  # columns that a kernel computes at once
 PANEL_COLUMNS = 128
 PANEL_DEPTHS = 256
+PACKED, UNPACKED = "packed", "unpacked"  # the one right matrix: when the model is loaded, or at every call
 NEAR_ELEMENTS = 1 << 19  # right elements that stay in the second-level cache from call to call
 
 
@@ -35,9 +36,9 @@ class Move(enum.Enum):
 class Product(NamedTuple):
     """`batch` times `[m, k] x [k, n]`; `moved` elements are transposed before and after, by kind of move.
 
-    `kind` is "packed" (constant right operand), "plain", "vector" (plain with m = 1: nothing is packed),
-    "conv" or "depthwise". A convolution reads each left element for every place of its `window`, but fetches
-    it once.
+    `kind` is "packed" (one right matrix, constant), "unpacked" (one, computed), "plain" (one for each of the
+    batch), "vector" (plain with m = 1: nothing is packed), "conv" or "depthwise". A convolution reads each
+    left element for every place of its `window`, but fetches it once.
     """
 
     kind: str
@@ -89,7 +90,7 @@ def matmul(call: Call) -> Product | None:
         return None
     columns = right[-1] if len(right) > 1 else 1
     if len(right) <= 2:
-        return Product("packed" if call.is_constant(1) else "plain", 1, prod(left[:-1]), columns, left[-1])
+        return Product(_kind(call), 1, prod(left[:-1]), columns, left[-1])
     batch = max(prod(left[:-2]), prod(right[:-2]))
     rows = left[-2] if len(left) > 1 else 1
     return Product("plain" if rows > 1 else "vector", batch, rows, columns, left[-1])
@@ -102,7 +103,12 @@ def gemm(call: Call) -> Product | None:
         return None
     m, k = reversed(left) if call.op.integer("transA", 0) else left
     n = right[0] if call.op.integer("transB", 0) else right[1]
-    return Product("packed" if call.is_constant(1) else "plain", 1, m, n, k)
+    return Product(_kind(call), 1, m, n, k)
+
+
+def _kind(call: Call) -> str:
+    """How a product of two matrices works on the right one."""
+    return PACKED if call.is_constant(1) else UNPACKED
 
 
 def conv(call: Call) -> Product | None:

@@ -189,8 +189,8 @@ def _framed(
     """Frame what can be framed of a stretch; the nodes that then stand for it."""
     members = set(nodes)
     stretch = frameable(sorted(members, key=place.__getitem__))
-    if not stretch or not any(node.op_type == "Scan" for node in stretch):
-        return list(nodes)
+    if len(stretch) < 2 or not any(node.op_type == "Scan" for node in stretch):
+        return list(nodes)  # a lone Scan has memory of its own, and packs its weights when they are loaded
     stand_in = frame(graph, stretch, scope)
     for constant in scope.constants.values():
         graph.register_initializer(constant)
