@@ -36,6 +36,21 @@ def test_the_fastest_plan_keeps_the_budget_as_emitted(share: float, trials: Tria
     assert predicted(found.model) == found.predicted_peak_bytes
 
 
+@pytest.mark.parametrize(("budget", "frames"), [(90, Frames.NONE), (89, Frames.REGIONS)])
+def test_of_all_ways_of_framing_within_a_budget_the_fastest_is_taken(
+    budget: int, frames: Frames, trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = trials.planner.within(trials.planner.timeline.peak_bytes // 3)
+    assert plan is not None and all(len(group) == 1 for group in plan.groups)
+    monkeypatch.setattr(type(trials.planner), "within", lambda *_: plan)
+    held = [replace(trials.planner.timeline, peak_bytes=peak_bytes) for peak_bytes in (90, 80)]
+    answers = iter(zip(held, (0.0, 0.1), strict=True))
+    monkeypatch.setattr(Trials, "_on_paper", lambda *_: next(answers))
+    found = trials.fastest_within(budget)
+    assert found is not None and found.plan.frames is frames
+    assert found.predicted_slowdown == plan.predicted_slowdown + (0.1 if frames is Frames.REGIONS else 0)
+
+
 def test_no_plan_is_within_nothing(trials: Trials) -> None:
     assert trials.fastest_within(1000) is None
 

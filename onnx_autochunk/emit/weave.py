@@ -15,7 +15,7 @@ from ..options import Form, Options
 from ..plan.plan import Frames, Plan, PlannedRegion
 from ..plan.rules import Rules
 from .body import Weaving
-from .frame import frame, frameable
+from .frame import ASSEMBLY, frame, frameable
 from .opset import opset_obstacle, raise_opset
 from .scope import Names, Scope
 from .splice import replace_region
@@ -189,8 +189,11 @@ def _framed(
     """Frame what can be framed of a stretch; the nodes that then stand for it."""
     members = set(nodes)
     stretch = frameable(sorted(members, key=place.__getitem__))
-    if len(stretch) < 2 or not any(node.op_type == "Scan" for node in stretch):
-        return list(nodes)  # a lone Scan has memory of its own, and packs its weights when they are loaded
+    works = [node.op_type for node in stretch if node.op_type not in ASSEMBLY]
+    if (
+        "Scan" not in works or len(works) == 1
+    ):  # a lone Scan has memory of its own, and packs its weights once
+        return list(nodes)
     stand_in = frame(graph, stretch, scope)
     for constant in scope.constants.values():
         graph.register_initializer(constant)

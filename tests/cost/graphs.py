@@ -1,8 +1,11 @@
-"""Small graphs for cost tests, and what a chunk of them costs."""
+"""Small graphs for cost tests, what a chunk of them costs, and what calibration found on another machine."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.graph.model import Graph, Op, Origin, Value
@@ -59,3 +62,9 @@ def mlp(rows: int, width: int = 768, hidden: int = 3072) -> Graph:
 def seconds(model: CostModel, priced: Graph) -> float:
     """Time of all ops."""
     return sum(model.op_seconds(op, priced, priced.shape) for op in priced.ops)
+
+
+def other_profile() -> dict[str, Any]:
+    """The profile of the machine on which the times in these tests were measured."""
+    profile: dict[str, Any] = json.loads(Path(__file__).with_name("other_machine.json").read_text("utf-8"))
+    return profile

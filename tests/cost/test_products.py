@@ -115,3 +115,8 @@ def test_absorbed_ops(nodes: list[Node], absorbed: bool) -> None:
     """The arithmetic among the nodes is, or is not, computed by its neighbour."""
     built = graph({"x": X, "z": X}, {"bias": (64,), "one": ()}, nodes, m=X, y=X)
     assert any(is_absorbed(op, built) for op in built.ops) is absorbed
+
+
+@pytest.mark.parametrize("find", [products.matmul, products.gemm])
+def test_a_right_matrix_that_is_computed_is_packed_at_every_call(find: Find) -> None:
+    assert find(Point("Any", ((5, 3), (3, 7)), (5, 7)).call()) == Product("unpacked", 1, 5, 7, 3)

@@ -35,9 +35,19 @@ CONVOLVED = Sample(
     lengths=(2, 3),
 )
 ENDS = "{ t = Relu(x)  a = Exp(t)  y = Add(t, a) }"
+LONE = Sample(
+    "(float[12,4] x) => (float[12,4] z) { a = Exp(x)  b = Add(x, a)  z = Neg(b) }", (Stretch("a b", 0),)
+)
 LAST = Sample(f"(float[12,4] x) => (float[12,4] y) {ENDS}", (Stretch("a y", 0),))
 ON_OUTPUT = Sample(f"(float[12,4] x) => (float[12,4] t, float[12,4] y) {ENDS}", (Stretch("a y", 0),))
-FRAMED = {**SAMPLES, "layers": LAYERS, "convolved": CONVOLVED, "last": LAST, "on output": ON_OUTPUT}
+FRAMED = {
+    **SAMPLES,
+    "layers": LAYERS,
+    "convolved": CONVOLVED,
+    "lone": LONE,
+    "last": LAST,
+    "on output": ON_OUTPUT,
+}
 
 
 def _cases() -> Iterator[object]:
@@ -77,6 +87,7 @@ def _direct(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
         ("layers", Frames.REGIONS, 2, ["frame/r0/Scan", "frame/r1/Scan"]),
         ("layers", Frames.GROUPS, 2, ["frame/r0_group/Scan", "frame/r1_group/Scan"]),
         ("last", Frames.REGIONS, 2, ["frame/r0/Scan"]),
+        ("lone", Frames.REGIONS, 1, ["chunk/r0/Scan"]),
         ("on output", Frames.REGIONS, 1, ["chunk/r0/Scan"]),
     ],
 )
