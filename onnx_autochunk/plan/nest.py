@@ -15,14 +15,16 @@ from dataclasses import replace
 from ..memory.lifetime import simulate
 from ..options import Form
 from .body import Body, body_of, has_body
-from .candidates import Loop, Nest, Option, Search, candidates
+from .candidates import candidates
 from .chunking import length_for
 from .grow import Setting
 from .lifetimes import lifetimes
 from .moved import materialise
+from .option import Loop, Nest, Option
 from .price import is_view
 from .region import Region
 from .rules import Rules
+from .search import Search
 from .seconds import Seconds
 from .select import Choice, Selector, peak_of
 

@@ -17,14 +17,16 @@ from ..memory.lifetime import Timeline, simulate
 from ..memory.order import execution_order
 from ..options import Form, Options
 from .body import body_of
-from .candidates import Candidate, Nest, Search, candidates
+from .candidates import Candidate, candidates
 from .grow import Setting
 from .lifetimes import Lifetimes, lifetimes
 from .moved import materialise, moved
 from .nest import nested
+from .option import Nest
 from .plan import Burden, Nested, Plan, PlannedRegion
 from .region import Region
 from .rules import Rules
+from .search import Search
 from .seconds import Seconds
 from .select import Choice, Selection, Selector
 

@@ -15,12 +15,13 @@ from ..errors import UsageError
 from ..graph.model import Graph, Op
 from ..options import Form
 from .body import body_of, has_body
-from .candidates import Candidate, Loop, Nest, Option
+from .candidates import Candidate
 from .chunking import Chunking
 from .fields import Fields
 from .grow import Setting, regrow
 from .hosts import can_sweep
 from .identity import Identity, difference, identity
+from .option import Loop, Nest, Option
 from .plan import Frames, Plan, PlannedRegion
 from .planner import Planner
 from .recipes import ends

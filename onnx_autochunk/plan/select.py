@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import inf
 
-from .candidates import Candidate, Option
+from .candidates import Candidate
 from .limited import Move, fastest
+from .option import Option
 from .plan import Burden
 
 TIE_S = 1e-12  # seconds that do not matter: of equally fast selections the one that chunks less is taken

@@ -15,12 +15,13 @@ from onnx_autochunk.graph.load import Loaded, derive, load
 from onnx_autochunk.graph.model import Graph
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form, Options
-from onnx_autochunk.plan.candidates import Candidate, Search, candidates
+from onnx_autochunk.plan.candidates import Candidate, candidates
 from onnx_autochunk.plan.moved import materialise
 from onnx_autochunk.plan.nest import nested
 from onnx_autochunk.plan.plan import Burden, Plan
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.plan.region import Region
+from onnx_autochunk.plan.search import Search
 from onnx_autochunk.plan.signature import signatures
 from tests.plan.graphs import loaded, transformer
 

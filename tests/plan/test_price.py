@@ -13,16 +13,17 @@ from onnx_autochunk.graph.load import Loaded, derive, load
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.body import body_of
-from onnx_autochunk.plan.candidates import Nest, Option, Search
 from onnx_autochunk.plan.chunking import Chunking, length_for
 from onnx_autochunk.plan.moved import materialise
 from onnx_autochunk.plan.nest import COUNTS
 from onnx_autochunk.plan.nest import nested as nested_options
+from onnx_autochunk.plan.option import Nest, Option
 from onnx_autochunk.plan.plan import Nested, Plan
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.plan.price import footprint, is_view
 from onnx_autochunk.plan.region import Cut, Region
 from onnx_autochunk.plan.rules import Rules
+from onnx_autochunk.plan.search import Search
 from onnx_autochunk.plan.seconds import Seconds
 from tests.plan.graphs import grown, loaded, model, planned, setting, transformer
 from tests.scripted import PRICES

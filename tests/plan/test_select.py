@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from onnx_autochunk.options import Form
-from onnx_autochunk.plan.candidates import Candidate, Option, pareto
+from onnx_autochunk.plan.candidates import Candidate
 from onnx_autochunk.plan.chunking import Chunking
+from onnx_autochunk.plan.option import Option, pareto
 from onnx_autochunk.plan.plan import Burden
 from onnx_autochunk.plan.region import Region
 from onnx_autochunk.plan.select import UNLIMITED, Selection, Selector

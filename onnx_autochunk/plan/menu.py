@@ -1,0 +1,168 @@
+"""Every way to write one region that is worth its price: forms, chunks, feeders in front, loops inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from ..graph.model import Graph, Origin
+from ..options import Form
+from .feeders import Front, front_of, in_place
+from .hosts import sweep_hosts
+from .option import Loop, Option, burdens, pareto, prices
+from .price import Footprint, footprint
+from .region import Region, in_front
+from .search import Search
+
+WORTHWHILE = 0.95  # a candidate must lower its interval's peak at least to this share
+DEEP = 0.25  # intervals above this share of the most in use have their bodies searched again
+
+Footprints: TypeAlias = Mapping[bool, Footprint]  # with chunks of equal length, and with a shorter last one
+Order: TypeAlias = Callable[[Option], tuple[float, ...]]  # what is compared first, second, ...
+
+
+def options_of(search: Search, region: Region) -> tuple[Option, ...]:
+    """The Pareto list of one region; empty when chunking it gains nothing."""
+    graph, before = search.setting.graph, search.in_use_bytes(region.start, region.end)
+    most = int(WORTHWHILE * before)
+    if not search.covers(before) or region.extent < 2 or _border_bytes(graph, region) > most:
+        return ()
+    fronts = _fronts(search, region)
+    found: list[Option] = []
+    for form in _forms(search, region):
+        ways = _menu(search, region, form)
+        costs = _footprints(search, region, ways)
+        if search.nested and form is Form.SCAN and before > DEEP * search.most_in_use_bytes:
+            ways += tuple(search.nested(search, region, _deep(ways, costs)))
+        found += _priced(ways, costs)
+        for front in fronts:
+            found += _fed(search, ways, front, _footprints(search, region, ways, front, costs))
+    return pareto([option for option in found if option.peak_bytes <= most])
+
+
+def _fronts(search: Search, region: Region) -> list[Front]:
+    """Ways to write the loops in front of a region."""
+    front = front_of(search.setting, region, search.forms) if search.feeds and region.hoisted else None
+    if front is None:
+        return []
+    other = in_place(search.setting.graph, front, search.forms)
+    return [front] if other is None else [front, other]
+
+
+def _deep(options: Sequence[Option], costs: Footprints) -> list[Option]:
+    """Those ways to cut a region whose chunks hold more inside than the loop does around them."""
+    return [option for option in options if costs[_is_even(option)].is_deep(option.chunking.length)]
+
+
+def _menu(search: Search, region: Region, form: Form) -> list[Option]:
+    """Every way to cut a region; peaks are not known yet."""
+    ladder, seconds = search.seconds.ladder(region.extent, search.max_chunks), search.seconds
+    return [
+        Option(form, chunking, 0, *price, seconds.resident_bytes(region, form, chunking))
+        for chunking, price in zip(ladder, seconds.of(region, form, ladder), strict=True)
+    ]
+
+
+def _priced(options: Sequence[Option], costs: Footprints) -> Iterator[Option]:
+    for option in options:
+        yield replace(option, peak_bytes=_own_bytes(costs[_is_even(option)], option))
+
+
+def _fed(search: Search, options: Sequence[Option], front: Front, costs: Footprints) -> Iterator[Option]:
+    """The options with feeders in front, each as fast as the loop's own peak allows, and each as light.
+
+    The fastest feeders may be hundreds of bodies written out, of which one region can carry the load but
+    two cannot, where a few bodies are hardly slower. A Scan has one body however many chunks there are.
+    """
+    menus = [_menu(search, *feeder) for feeder in zip(front.feeders, front.forms, strict=True)]
+    spared = sum(map(search.seconds.whole, front.spared))
+    orders = (prices,) if set(front.forms) == {Form.SCAN} else (prices, burdens)
+    for option in options:
+        cost = costs[_is_even(option)]
+        own = _own_bytes(cost, option)
+        held = [
+            [max(own, cost.feeder_bytes(at, feed.chunking.length)) for feed in menu]
+            for at, menu in enumerate(menus)
+        ]
+        for order in orders:
+            chosen = [_least(*menu, order) for menu in zip(menus, held, strict=True)]
+            yield _with_feeders(option, front, chosen, own, spared)
+
+
+def _least(menu: Sequence[Option], held: Sequence[int], order: Order) -> tuple[Option, int]:
+    """Of the options that hold least the first in an order, and what it holds."""
+    return min(zip(menu, held, strict=True), key=lambda pair: (pair[1], *order(pair[0])))
+
+
+def _with_feeders(
+    option: Option, front: Front, chosen: Sequence[tuple[Option, int]], own_bytes: int, spared_s: float
+) -> Option:
+    """An option with the feeders that were chosen, each with what is held while it runs."""
+    feeds = [feed for feed, _ in chosen]
+    return replace(
+        option,
+        peak_bytes=max(own_bytes, *(held for _, held in chosen)),
+        extra_seconds=option.extra_seconds - spared_s + sum(feed.extra_seconds for feed in feeds),
+        load_seconds=option.load_seconds + sum(feed.load_seconds for feed in feeds),
+        resident_bytes=option.resident_bytes + sum(feed.resident_bytes for feed in feeds),
+        feeds=tuple(Loop(f, c.form, c.chunking) for f, c in zip(front.feeders, feeds, strict=True)),
+    )
+
+
+def _own_bytes(cost: Footprint, option: Option) -> int:
+    """Peak of the interval without its feeders; a shorter last chunk has no loops inside."""
+    if option.nest is None:
+        return cost.peak_bytes(option.chunking.length)
+    return max(cost.peak_bytes(option.chunking.tail), cost.loop + option.nest.body_bytes)
+
+
+def _is_even(option: Option) -> bool:
+    """False where the last chunk is shorter and that changes how the form puts its results together."""
+    return not option.chunking.tail or option.form is not Form.SCAN
+
+
+def _footprints(
+    search: Search,
+    region: Region,
+    options: Sequence[Option],
+    front: Front | None = None,
+    without: Footprints | None = None,
+) -> Footprints:
+    """Footprints that the options need; feeders in front change nothing of the body found without them."""
+    graph, around, provider = search.setting.graph, search.lifetimes, search.provider
+    return {
+        even: footprint(
+            graph,
+            region,
+            options[0].form,
+            around,
+            provider,
+            even=even,
+            front=front,
+            rules=search.setting.rules,
+            body=None if without is None else without[even].body,
+        )
+        for even in set(map(_is_even, options))
+    }
+
+
+def _forms(search: Search, region: Region) -> Iterator[Form]:
+    """Forms that can pay: unroll copies what scan writes in place, and is left where scan would transpose."""
+    graph = search.setting.graph
+    for form in search.forms:
+        if form is Form.SCAN and region.varies:
+            continue
+        if form is Form.SWEEP and (region.accumulator or sweep_hosts(graph, region) is None):
+            continue
+        if form is Form.UNROLL and Form.SCAN in search.forms and not region.varies:
+            values = [(graph.values[cut.value], cut.position) for cut in region.outputs]
+            if all(in_front(value, position) for value, position in values):
+                continue
+        yield form
+
+
+def _border_bytes(graph: Graph, region: Region) -> int:
+    """What is held all through the loop, at the least."""
+    names = {cut.value for cut in region.sliced} | {*region.results, *region.whole}
+    return sum(graph.values[name].nbytes for name in names if graph.values[name].origin is Origin.COMPUTED)
