@@ -60,8 +60,8 @@ class Attempts:
                     break
             goal = goal.moved(trial)
             logger.info("planning again for %s", goal)
-        if not self.met and goal.budget_bytes is not None and self.stages.measures:
-            self.take_smallest(HOPE * goal.budget_bytes)
+        if not self.met and goal.budget_bytes is not None:
+            self.take_smallest((HOPE if self.stages.measures else 1) * goal.budget_bytes)
 
     def foreseen(self, trial: Trial) -> Trial:
         """The trial with its peak on ONNX Runtime's own graph, if that is to be had."""

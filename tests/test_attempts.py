@@ -48,6 +48,18 @@ def test_a_budget_that_the_smallest_plan_keeps_is_met(bench: Bench, model: onnx.
     assert len(bench.attempts) >= 2 or bench.attempts == [floor]
 
 
+@pytest.mark.usefixtures("bench")
+def test_a_budget_that_the_smallest_plan_keeps_on_paper_is_met_without_measuring() -> None:
+    """Here all plans are priced above what they hold as emitted."""
+    nodes = "a = Exp(x) b = Transpose<perm=[0,2,1]>(a) c = Softmax<axis=1>(b) y = Add(c, b)"
+    made = graph_model(f"(float[1,4,2] x) => (float[1,2,4] y) {{ {nodes} }}")
+    options = Options(budget=Budget(absolute_bytes=_smallest(made)), no_verify=True)
+    report = pipeline.run(made, options).report
+    assert report.status is Status.CHUNKED and report.floor_bytes == report.budget_bytes
+    with pytest.raises(BudgetError, match="cannot be met"):
+        pipeline.run(made, replace(options, budget=Budget(absolute_bytes=_smallest(made) - 1)))
+
+
 def _smallest(model: onnx.ModelProto) -> int:
     options = Options(budget=Budget(absolute_bytes=1), best_effort=True, no_verify=True)
     found = pipeline.run(model, options).report.chunked.predicted_peak_bytes
