@@ -233,6 +233,7 @@ def _log_to(console: Console, level: int) -> None:
     rich = RichHandler(console=console, show_time=False, show_path=False)
     logger.handlers = [rich if console.is_terminal else logging.StreamHandler()]
     logger.setLevel(level)
+    logging.getLogger("onnx_ir").setLevel(logging.CRITICAL)  # what it warns of is found and said here
 
 
 @contextmanager
@@ -252,4 +253,6 @@ def _errors_as_exit_codes(console: Console, debug: bool) -> Iterator[None]:
 def _explain(error: Exception) -> str:
     if isinstance(error, AutochunkError | OSError):
         return str(error)
+    if isinstance(error, MemoryError):
+        return "memory ran out: use smaller sizes (--dim) or free memory; --no-verify does not run the model"
     return f"internal error, {type(error).__name__}: {error}. Please report it, with the output of --debug."

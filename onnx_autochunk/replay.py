@@ -101,7 +101,7 @@ def _parsed(path: Path, where: str) -> object:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{where}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: is not JSON: {error}. Give what --report wrote") from error
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
+from math import prod
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,7 +21,7 @@ import onnx_ir.passes.common as passes
 from numpy.typing import NDArray
 
 from ..errors import AutochunkError, ModelError
-from . import einsum, parts, remade
+from . import einsum, infer, parts, remade, untrusted
 from .fold import run_time_ops
 from .masked import with_masks
 from .model import ITEM_BITS, Graph, Op, Origin, Value
@@ -27,6 +29,9 @@ from .sizes import bind_dims, evaluate_shape_vectors
 from .written import WrittenOut
 
 SMALL_ELEMENTS = 4096  # constants up to this many elements keep their data in the Graph
+MOST_SAID = 300  # characters of another library's message
+MOST_NODES = 200_000  # after inlining
+MOST_BYTES = 1 << 47  # of one value: what a process can address
 
 Source: TypeAlias = str | os.PathLike[str] | onnx.ModelProto | ir.Model
 
@@ -66,18 +71,22 @@ def load(
         ModelError: the file is missing, is not ONNX, or is not a valid graph.
         UsageError: a symbolic dimension has no size, or a name is not the model's.
     """
-    model = _read(source)
-    _check(model, _describe(source))
+    model, where = _read(source), _describe(source)
+    _check(model, where)
     try:
         _clean(model)
         bound = bind_dims(model, dims or {}, shapes or {})
+        if not isinstance(source, ir.Model):  # one in memory is not from a stranger
+            infer.check_types(model)
         if not _has_all_shapes(model):
-            passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+            infer.infer_shapes(model, whole_graph(model))
     except AutochunkError:
         raise
     except Exception as error:
-        raise ModelError(f"{_describe(source)}: the graph is not valid: {_first_line(error)}") from error
-    return derive(model, bound)
+        raise ModelError(f"{where}: the graph is not valid: {_first_line(error)}") from error
+    loaded = derive(model, bound)
+    _check_sizes(loaded.graph, where)
+    return loaded
 
 
 def derive(model: ir.Model, dims: Mapping[str, int] | None = None) -> Loaded:
@@ -138,13 +147,20 @@ def _originals(new: Graph, old: Graph, written: Sequence[WrittenOut]) -> dict[tu
 def _read(source: Source) -> ir.Model:
     if isinstance(source, ir.Model):
         return source.clone()
-    if not isinstance(source, onnx.ModelProto) and not Path(source).is_file():
-        what = "is a directory, not a file" if Path(source).is_dir() else "no such file"
-        raise ModelError(f"{source}: {what}; give the path of an ONNX model")
+    folder, where = Path(), _describe(source)
+    if isinstance(source, onnx.ModelProto):
+        proto = source
+        untrusted.check(proto, folder, where)
+    else:
+        folder = Path(source).parent
+        proto = untrusted.read(Path(source))
     try:
-        return ir.from_proto(source) if isinstance(source, onnx.ModelProto) else ir.load(source)
+        model = ir.from_proto(proto)
     except Exception as error:
-        raise ModelError(f"{_describe(source)}: not a readable ONNX model: {_first_line(error)}") from error
+        raise ModelError(f"{where}: not a readable ONNX model: {_first_line(error)}") from error
+    for graph in (model.graph, *(function.graph for function in model.functions.values())):
+        ir.external_data.set_base_dir(graph, folder)
+    return model
 
 
 def _check(model: ir.Model, where: str) -> None:
@@ -153,13 +169,34 @@ def _check(model: ir.Model, where: str) -> None:
         tensor = value.const_value
         if isinstance(tensor, ir.ExternalTensor) and not Path(tensor.path).is_file():
             raise ModelError(f"{where}: weight {name!r} is in {tensor.path}: no such file; put it there")
-    for node in model.graph:
+    for node in model.graph.all_nodes():
+        if not node.op_type:
+            raise ModelError(f"{where}: the graph is not valid: node {node.name!r} names no operator")
         for operand in node.inputs:
             if operand is not None and not _has_source(operand):
                 raise ModelError(
                     f"{where}: the graph is not valid: {node.op_type} {node.name!r} reads {operand.name!r}, "
                     "which nothing computes"
                 )
+    for value in (value for graph in model.graphs() for value in graph.outputs):
+        if not _has_source(value):
+            raise ModelError(f"{where}: the graph is not valid: nothing computes the output {value.name!r}")
+
+
+def _check_sizes(graph: Graph, where: str) -> None:
+    """What inference leaves open: sizes that no process could hold, and elements out of nothing."""
+    for value in graph.values.values():
+        if min(value.shape or (), default=0) < 0 or value.nbytes > MOST_BYTES:
+            raise ModelError(
+                f"{where}: {value.name!r} of the sizes {list(value.shape or ())} takes more than any process "
+                "can address; are the sizes right?"
+            )
+    for op in graph.ops:
+        shapes = [graph.shape(name) for name in (*op.inputs[:1], *op.outputs)]
+        if op.type == "Reshape" and len({prod(shape) for shape in shapes if shape is not None}) > 1:
+            raise ModelError(
+                f"{where}: the graph is not valid: Reshape {op.name!r} makes {shapes[1]} of {shapes[0]}"
+            )
 
 
 def _has_source(value: ir.Value) -> bool:
@@ -169,9 +206,27 @@ def _has_source(value: ir.Value) -> bool:
 def _clean(model: ir.Model) -> None:
     """Inline functions, give every node and value a unique name, sort topologically."""
     if model.functions:
-        passes.InlinePass()(model)
+        inline = passes.InlinePass()
+        inline.requires(model)
+        if (nodes := _inlined_nodes(model)) > MOST_NODES:
+            raise ValueError(
+                f"its functions call each other {nodes} times; more than {MOST_NODES} are refused"
+            )
+        inline(model)
     passes.NameFixPass()(model)
     passes.TopologicalSortPass()(model)
+
+
+def _inlined_nodes(model: ir.Model) -> int:
+    """Nodes there will be without functions, which do not call themselves."""
+    calls = {
+        name: [node.op_identifier() for node in function.all_nodes()]
+        for name, function in model.functions.items()
+    }
+    nodes: dict[ir.OperatorIdentifier, int] = {}
+    for name in TopologicalSorter(calls).static_order():  # what is called comes first
+        nodes[name] = sum(nodes[callee] for callee in calls[name]) if name in calls else 1
+    return sum(nodes.get(node.op_identifier(), 1) for node in model.graph.all_nodes())
 
 
 def _has_all_shapes(model: ir.Model) -> bool:
@@ -280,4 +335,4 @@ def _first_line(error: BaseException) -> str:
     """What went wrong first: libraries wrap it in where they were at that time."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:MOST_SAID]

@@ -29,6 +29,8 @@ POINTWISE = frozenset(
 RESHAPES = frozenset("Expand Reshape Squeeze Unsqueeze".split())  # of operand 0; the others are small
 FILLED = "ConstantOfShape"
 TRIANGLE = "Trilu"
+CHEAP = POINTWISE | RESHAPES | {FILLED, TRIANGLE}
+MOST_OPS = 64  # that make one value again
 # What ONNX Runtime's Where and And take.
 ELEMENTS = frozenset(
     {
@@ -85,16 +87,22 @@ def _folded(graph: ir.Graph) -> set[ir.Value]:
 
 
 def _is_cheap(value: ir.Value, small_bytes: float) -> bool:
-    """True when cheap ops make it from small constants."""
-    node = value.producer()
-    if not _is_known(value):
-        return False
-    if value_bytes(value) <= small_bytes:
-        return value.dtype in ELEMENTS
-    if node is None or node.domain not in ("", "ai.onnx"):
-        return False
-    known = node.op_type in POINTWISE | RESHAPES | {FILLED, TRIANGLE}
-    return known and all(_is_cheap(operand, small_bytes) for operand in _operands(node))
+    """True when a few cheap ops make it from small constants."""
+    seen: set[ir.Value] = set()
+    left = [value]
+    while left and len(seen) < MOST_OPS:
+        one = left.pop()
+        seen.add(one)
+        if not _is_known(one):
+            return False
+        if value_bytes(one) > small_bytes:
+            node = one.producer()
+            if node is None or node.domain not in ("", "ai.onnx") or node.op_type not in CHEAP:
+                return False
+            left += [operand for operand in _operands(node) if operand not in seen]
+        elif one.dtype not in ELEMENTS:
+            return False
+    return not left
 
 
 def _operands(node: ir.Node) -> list[ir.Value]:

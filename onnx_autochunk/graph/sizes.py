@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ SHAPE_OPS = frozenset(
     "ConstantOfShape Equal Greater Less GreaterOrEqual LessOrEqual Not And Or Where Expand ReduceProd "
     "ReduceSum Identity Flatten Floor Ceil".split()
 )
+GROWING = frozenset("Range ConstantOfShape Expand".split())  # a few elements can ask for any number
 MAX_ELEMENTS = 64  # a shape vector is short; masks and tables are data, not sizes
 
 
@@ -70,7 +72,7 @@ def _sizes(
     sizes = []
     for axis, dim in enumerate(shape):
         label = None if isinstance(dim, int) else dim.value
-        if isinstance(dim, int):
+        if isinstance(dim, int) and dim >= 0:  # -1 stands for any size
             size = dim
         else:
             found = given[axis] if given is not None else dims.get(str(label))
@@ -95,7 +97,7 @@ def _forget_symbolic(model: ir.Model) -> None:
     """Drop every other symbolic shape: inference finds those again."""
     for node in model.graph.all_nodes():
         for output in node.outputs:
-            if output.shape is not None and not all(isinstance(d, int) for d in output.shape):
+            if output.shape is not None and not all(isinstance(d, int) and d >= 0 for d in output.shape):
                 output.shape = None
 
 
@@ -116,7 +118,10 @@ def evaluate_shape_vectors(graph: Graph) -> Graph:
 
 def _is_small(op: Op, values: Mapping[str, Value]) -> bool:
     """True when every operand (for Shape and Size: its shape) is known and the result is a short vector."""
-    if not all(_elements(values[name]) <= MAX_ELEMENTS for name in op.outputs if name):
+    results = [values[name] for name in op.outputs if name]
+    if any(_elements(value) > MAX_ELEMENTS for value in results):
+        return False
+    if op.type in GROWING and any(value.shape is None for value in results):
         return False
     known = (values.get(name) for name in op.inputs if name)
     if op.type in ("Shape", "Size"):
@@ -139,7 +144,7 @@ def _plain(value: object) -> Hashable:
 
 
 def _elements(value: Value) -> int:
-    return 0 if value.shape is None else int(np.prod(value.shape, dtype=np.int64))
+    return 0 if value.shape is None else prod(value.shape)
 
 
 def _evaluate(op: Op, values: Mapping[str, Value]) -> list[NDArray[np.generic]]:

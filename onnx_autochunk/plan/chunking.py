@@ -11,6 +11,7 @@ from itertools import takewhile
 
 _STEPS = (1.0, 1.25, 1.5, 1.75)  # counts per octave: fine enough to come within an eighth of a budget
 _SLACK = 0.1  # how far a length may move from extent / count to shorten the tail
+_MOST_STEPS = 1 << 14  # and no farther than this, however large the extent
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,5 +59,6 @@ def ladder(extent: int, max_chunks: int | None = None) -> tuple[Chunking, ...]:
 def length_for(extent: int, count: int) -> int:
     """The length near `extent / count` with the shortest tail; among equals the longest."""
     ideal = extent / count
-    shortest, longest = max(1, int(ideal * (1 - _SLACK))), max(1, int(ideal * (1 + _SLACK)))
+    slack = min(_SLACK * ideal, _MOST_STEPS)
+    shortest, longest = max(1, int(ideal - slack)), max(1, int(ideal + slack))
     return min(range(shortest, longest + 1), key=lambda length: (extent % length, abs(length - ideal)))

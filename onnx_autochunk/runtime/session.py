@@ -179,7 +179,7 @@ def ort_values(feeds: Mapping[str, Array]) -> dict[str, ort.OrtValue]:
     Raises:
         UsageError: ONNX Runtime is not installed.
     """
-    return {name: _ort_value(np.ascontiguousarray(array)) for name, array in feeds.items()}
+    return {name: _ort_value(np.asarray(array, order="C")) for name, array in feeds.items()}
 
 
 def _ort_value(array: Array) -> ort.OrtValue:

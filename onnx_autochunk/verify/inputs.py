@@ -98,7 +98,7 @@ def random_inputs(specs: Sequence[InputSpec], *, seed: int) -> dict[str, Array]:
         UsageError: a size is unknown, or an input holds strings.
     """
     generator = np.random.default_rng(seed)
-    return {spec.name: _random(spec, generator) for spec in specs}
+    return {spec.name: np.asarray(_random(spec, generator)) for spec in specs}
 
 
 def _random(spec: InputSpec, generator: np.random.Generator) -> Array:
@@ -127,6 +127,8 @@ def _sizes(spec: InputSpec) -> tuple[int, ...]:
 
 def _mask(shape: tuple[int, ...], generator: np.random.Generator) -> Array:
     """Three quarters ones. Position 0 is one, because a causal mask with an empty first row gives NaN."""
+    if not shape:
+        return np.asarray(True)
     mask = generator.random(size=shape) < 0.75
     mask[..., :1] = True
     return mask

@@ -116,7 +116,13 @@ def test_a_vector_of_fed_numbers_stays_unknown() -> None:
 
 def test_small_constants_keep_their_elements_and_large_ones_do_not() -> None:
     small, large = np.arange(4096.0), np.arange(4097.0)
-    graph = load(proto("(double[1] x) => (double[1] y) { y = Sum(x, s, l) }", s=small, l=large)).graph
+    graph = load(
+        proto(
+            "(double[1] x) => (double[4096] y, double[4097] z) { y = Sum(x, s) z = Sum(x, l) }",
+            s=small,
+            l=large,
+        )
+    ).graph
     data = graph.values["s"].data
     assert data is not None and np.array_equal(data, small)
     assert graph.values["l"].data is None
