@@ -51,13 +51,19 @@ class ChunkCalls:
 
 
 def members(graph: Graph, region: Region, rules: Rules) -> tuple[Member, ...]:
-    """The ops of a region, in order.
+    """The ops of a region, in order, but for those whose results nobody reads.
 
     Raises:
         RuleError: an op refuses the flow: a bug of this package.
     """
-    ops = ((graph.ops[index], rules[index]) for index in region.ops)
-    return tuple(Member(op, rule, region.step(op, rule)) for op, rule in ops)
+    needed = {cut.value for cut in region.outputs}
+    found: list[Member] = []
+    for index in reversed(region.ops):
+        op, rule = graph.ops[index], rules[index]
+        if not needed.isdisjoint(op.outputs):
+            needed.update(op.reads)
+            found.append(Member(op, rule, region.step(op, rule)))
+    return tuple(reversed(found))
 
 
 def chunk_calls(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx_ir as ir
@@ -34,11 +35,11 @@ def save(
     target = Path(path)
     weights = weights_bytes(model)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+        with _unfinished(target) as folder:
             if external or weights > PROTOBUF_LIMIT_BYTES or has_external(model):
-                _save_external(model, Path(folder), target, threshold_bytes)
+                _save_external(model, folder, target, threshold_bytes)
             else:
-                _save_whole(model, Path(folder), target)
+                _save_whole(model, folder, target)
     except OSError as error:
         raise AutochunkError(
             f"{target}: cannot write: {error.strerror or error}; nothing was changed"
@@ -55,12 +56,24 @@ def copy(source: Path, path: str | os.PathLike[str]) -> None:
     if target.exists() and target.samefile(source):
         return
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-            shutil.copyfile(source, Path(folder) / target.name).replace(target)
+        with _unfinished(target) as folder:
+            shutil.copyfile(source, folder / target.name).replace(target)
     except OSError as error:
         raise AutochunkError(
             f"{target}: cannot write: {error.strerror or error}; nothing was changed"
         ) from error
+
+
+@contextmanager
+def _unfinished(target: Path) -> Iterator[Path]:
+    """A hidden folder beside the target, `.m.onnx.unfinished`; one that a killed process left goes first."""
+    folder = target.with_name(f".{target.name}.unfinished")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def has_external(model: ir.Model) -> bool:
