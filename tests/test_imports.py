@@ -36,7 +36,7 @@ LAYERS = (
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 CONVERTERS = {
-    f"graph/{name}.py" for name in ("load", "sizes", "save", "einsum", "parts", "remade", "written")
+    f"graph/{name}.py" for name in "load infer untrusted sizes save einsum parts remade written".split()
 }
 WRITERS = {"emit"}
 RUNNERS = {"runtime", "verify"}  # open finished models, original and result alike, to run them
