@@ -31,6 +31,7 @@ SIZES: dict[str, dict[str, int]] = {
     "evoformer": {"blocks": 1, "residues": 16, "sequences": 4},
     "unet": {"latent": 8, "width": 32, "heads": 2},
     "neighbours": {"points": 40, "width": 8, "nearest": 3},
+    "pooling": {"queries": 3, "keys": 40, "heads": 2, "width": 8},
 }
 
 
@@ -121,6 +122,17 @@ def test_fused_attention_is_one_operator(model: str, sizes: dict[str, int], tmp_
     exporting.export(example, path, opset=23)
     kinds = [node.op_type for node in onnx.load(path).graph.node]
     assert kinds.count("Attention") == sizes["layers"] and "Softmax" not in kinds
+    check(path, example)
+
+
+def test_contrib_attention_is_one_operator_of_onnx_runtime(tmp_path: Path) -> None:
+    example = example_of("vit", VIT | {"contrib": True})
+    path = tmp_path / "contrib.onnx"
+    exporting.export(example, path)
+    nodes = onnx.load(path).graph.node
+    found = [(node.domain, node.op_type) for node in nodes if node.domain]
+    assert found == [("com.microsoft", "MultiHeadAttention")] * VIT["layers"]
+    assert "Softmax" not in {node.op_type for node in nodes}
     check(path, example)
 
 
