@@ -38,8 +38,9 @@ from onnx_autochunk.plan.planner import make_planner
 from onnx_autochunk.trial import Trials
 from onnx_autochunk.verify.inputs import random_inputs, read_specs
 from onnx_autochunk.verify.measure import FEWEST_PAIRS, measure_time
-from tools.bench import LIMITS, ROOT, WIDTH, export, read_arguments, setting
+from tools.bench import ROOT, WIDTH, export, read_arguments, setting
 from tools.busy import Pairs, measure_cpu_time
+from tools.cases import PLAIN
 from tools.scatter import BAND, draw
 
 # Budgets between the least one (0) and the original's peak (1) on a logarithmic scale, for each form.
@@ -238,7 +239,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--only", "names", multiple=True, type=click.Choice(list(LIMITS)), help="Only this model.")
+@click.option("--only", "names", multiple=True, type=click.Choice(list(PLAIN)), help="Only this model.")
 @click.option("--most-minutes", type=float, help="Start no measurement that would end later.")
 @click.option("--cpu-time", is_flag=True, help="One thread by its own clock: for a machine that is busy.")
 @click.option("--pairs", default=FEWEST_PAIRS, help="Pairs of runs.")
@@ -265,7 +266,7 @@ def main(
     models_dir.mkdir(parents=True, exist_ok=True)
     name_of_clock, where = "cpu" if cpu_time else "wall", setting(1 if cpu_time else threads, pairs)
     rows = read_rows(json_file)
-    for name in names or tuple(LIMITS):
+    for name in names or tuple(PLAIN):
         subject = Subject(name, export(name, sizes.get(name, ""), models_dir), name_of_clock)
         planned = list(subject.plans())
         rows = merged(rows, [row for row, _, _ in planned])

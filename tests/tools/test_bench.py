@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from onnx_autochunk.verify.measure import PeakMeasurement, TimeMeasurement
 from tests.runtime.small_models import save
 from tools import bench
 from tools.bench import MIB, Answer, Check, Row, at_most, exactly, read_arguments, table
+from tools.cases import CASES, MORE, PLAIN
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is measured through /proc")
 
@@ -46,6 +48,9 @@ def test_checks(check: Check, kept: bool, cell: str) -> None:
     [
         ({}, "kept"),
         ({"after": PeakMeasurement(101 * MIB, 164 * MIB, 6.0)}, "BROKEN: peak"),
+        ({"predicted_bytes": 97 * MIB}, "kept"),
+        ({"predicted_bytes": 96 * MIB}, "BROKEN: prediction off, MiB"),
+        ({"predicted_bytes": 104 * MIB}, "BROKEN: prediction off, MiB"),
         ({"after": PeakMeasurement(100 * MIB, 165 * MIB, 6.1)}, "BROKEN: resident MiB, after, load s, more"),
         ({"elapsed": TimeMeasurement(1.06, 1.0, 1.06, ((1.0, 1.06),))}, "BROKEN: time ratio"),
         ({"search": Answer(0, "", 60.1)}, "BROKEN: search s"),
@@ -53,12 +58,19 @@ def test_checks(check: Check, kept: bool, cell: str) -> None:
 )
 def test_limits_of_a_model(changed: dict[str, Any], broken: str) -> None:
     given: dict[str, Any] = {"before": BEFORE, "after": AFTER, "elapsed": TIME, "search": SEARCH}
-    assert Row("gpt2", {}, bench._checks("gpt2", **given | changed)).verdict == broken
+    given |= {"predicted_bytes": 100 * MIB}
+    assert Row("gpt2", {}, bench._checks(PLAIN["gpt2"], **given | changed)).verdict == broken
+
+
+@pytest.mark.parametrize(("predicted_mib", "kept"), [(1, True), (3, True), (3.1, False)])
+def test_a_prediction_is_held_against_what_measuring_resolves(predicted_mib: float, kept: bool) -> None:
+    after, predicted = PeakMeasurement(2 * MIB, 0, 0.0), int(predicted_mib * MIB)
+    assert bench._checks(PLAIN["gpt2"], BEFORE, after, TIME, SEARCH, predicted)[1].kept is kept
 
 
 def test_resident_memory_of_a_large_model_may_grow_by_a_tenth() -> None:
     before, after = (PeakMeasurement(MIB, size * MIB, 0.0) for size in (1000, 1100))
-    resident = bench._checks("gpt2", before, after, TIME, SEARCH)[2]
+    resident = bench._checks(PLAIN["gpt2"], before, after, TIME, SEARCH, MIB)[3]
     assert resident.limit == pytest.approx(1100)
 
 
@@ -118,6 +130,39 @@ def test_a_model(tmp_path: Path) -> None:
     assert {"onnx", "onnx-ir", "onnxruntime", "cpus", "threads", "fewest pairs of runs"} <= report[
         "setting"
     ].keys()
+
+
+def test_ops_that_a_loop_runs_are_told_from_those_left_alone(tmp_path: Path) -> None:
+    text = """g (float[8] x) => (float[8] y) {
+        [a] a = Exp(x) ["chunk/r/0/b"] b = Exp(a) [c] c = Neg(b)
+        ["frame/r/Scan"] s = Scan<num_scan_inputs=1, body = h (float t) => (float u) { [d] u = Exp(t) }>(c)
+        ["chunk/r/Scan"] y = Scan<num_scan_inputs=1, body = h (float v) => (float w) {
+            ["chunk/r/body/e"] w = Exp(v) }>(s)
+    }"""
+    assert bench.count_alone(save(tmp_path, "loops", text), "Exp") == 2
+
+
+@linux
+def test_a_case_with_options_and_ops_to_leave_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = replace(CASES["vit-contrib"], options=("--exclude", "."), alone="Relu")
+    monkeypatch.setitem(CASES, "vit-contrib", case)
+    (row,) = _bench(tmp_path, "vit-contrib", "vit-contrib")["rows"]
+    assert row["report"]["status"] == "unchanged"
+    assert row["checks"][-1]["cell"] == "1 (1)" and _broken(row) == []
+
+
+def test_more_runs_the_cases_beside_the_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def bench_model(subject: bench.Subject) -> list[Row]:
+        asked.append((subject.name, subject.case))
+        return []
+
+    monkeypatch.setattr(bench, "export", lambda *_: tmp_path / "m.onnx")
+    monkeypatch.setattr(bench, "bench_model", bench_model)
+    for options in (["--more"], []):
+        assert CliRunner().invoke(bench.main, [*options, "--models-dir", str(tmp_path)]).exit_code == 0
+    assert asked == [*MORE.items(), *PLAIN.items()]
 
 
 @linux
