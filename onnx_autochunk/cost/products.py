@@ -66,10 +66,14 @@ class Product(NamedTuple):
 
     @property
     def fetched(self) -> tuple[int, int]:
-        """Left elements, once for each panel of columns; result elements, once for each panel of `k`."""
+        """Left elements, once for each panel of columns; result elements, once for each panel of `k`.
+
+        A vector is multiplied as fast as the right operand comes from memory, which then is what is fetched.
+        """
         columns, depths = -(-self.n // PANEL_COLUMNS), -(-self.k // PANEL_DEPTHS)
         rows = self.batch * self.m
-        return rows * (self.k // self.window * columns), rows * self.n * depths
+        left = self.right if self.kind == "vector" else rows * (self.k // self.window * columns)
+        return left, rows * self.n * depths
 
 
 def features(product: Product) -> tuple[int, ...]:
