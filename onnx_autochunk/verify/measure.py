@@ -28,6 +28,7 @@ STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
 FEWEST_PAIRS = 7  # runs of each model that a time ratio rests on
 MOST_PAIRS = 31  # and where the side of a limit stays open
+TOGETHER = 4  # pairs in one process: where its pages lie makes several percent from one process to the next
 LONGEST_S = 60.0  # after which no more pairs are started for it
 SIGNIFICANCE = 0.05  # of the sign test that settles the side
 RESET_PEAK = "5"  # what clear_refs takes to set VmHWM back to VmRSS. Source: proc_pid_clear_refs(5)
@@ -122,7 +123,7 @@ def measure_time(
     threads: int | None = None,
     timeout_s: float | None = None,
 ) -> TimeMeasurement:
-    """Time two models against each other: both in one process, runs in pairs, the order alternating.
+    """Time two models against each other: runs in pairs, the order alternating, in a few processes.
 
     Args:
         baseline: the ONNX file to compare with.
@@ -133,7 +134,7 @@ def measure_time(
         pairs: number of pairs, at least 1; with a limit the fewest.
         provider: "cpu" or "cuda".
         threads: threads within an operator; None or 0 leaves the number to ONNX Runtime.
-        timeout_s: for everything together.
+        timeout_s: for each child.
 
     Raises:
         ModelError: ONNX Runtime does not accept a model.
@@ -144,15 +145,26 @@ def measure_time(
     paths = [str(Path(path).absolute()) for path in (baseline, chunked)]
     with _saved(inputs) as folder:
         request: Json = {"paths": paths, "inputs": folder, "threads": threads, "provider": provider}
-        request |= {"pairs": pairs, "limit": limit}
-        answer = launch.call(_time_pairs, request, timeout_s=timeout_s)
-    times = tuple((float(a), float(b)) for a, b in answer["pairs"])
+        times, end = list[tuple[float, float]](), time.perf_counter() + LONGEST_S
+        while (left := _pairs_left(times, pairs, limit, in_time=time.perf_counter() < end)) > 0:
+            request |= {"pairs": min(left, TOGETHER), "swapped": len(times) % 2 == 1}
+            answer = launch.call(_time_pairs, request, timeout_s=timeout_s)
+            times += [(float(a), float(b)) for a, b in answer["pairs"]]
     return TimeMeasurement(
         ratio=median(b / a for a, b in times),
         baseline_s=median(a for a, _ in times),
         chunked_s=median(b for _, b in times),
-        pairs=times,
+        pairs=tuple(times),
     )
+
+
+def _pairs_left(
+    times: Sequence[tuple[float, float]], fewest: int, limit: float | None, *, in_time: bool
+) -> int:
+    """How many more pairs are wanted."""
+    if len(times) < fewest:
+        return fewest - len(times)
+    return MOST_PAIRS - len(times) if in_time and not is_settled(times, limit) else 0
 
 
 @contextlib.contextmanager
@@ -236,15 +248,15 @@ def _time_pairs(request: Json) -> Json:
         )
         for path in request["paths"]
     )
-    baseline()
-    chunked()
-    pairs: list[tuple[float, float]] = []
-    end = time.perf_counter() + LONGEST_S
-    while len(pairs) < request["pairs"] or (
-        len(pairs) < MOST_PAIRS and time.perf_counter() < end and not is_settled(pairs, request["limit"])
-    ):
-        pairs.append(_pair(baseline, chunked, swapped=len(pairs) % 2 == 1))
-    return {"pairs": pairs}
+    for once in (baseline, chunked):
+        once()
+        once()  # the second run is the first one in the block that the memory pattern asks for
+    swapped = bool(request["swapped"])
+    return {
+        "pairs": [
+            _pair(baseline, chunked, swapped=(at % 2 == 1) != swapped) for at in range(request["pairs"])
+        ]
+    }
 
 
 def is_settled(pairs: Sequence[tuple[float, float]], limit: float | None) -> bool:

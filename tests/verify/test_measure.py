@@ -94,6 +94,19 @@ def test_pairs_go_on_while_the_side_of_the_limit_is_open(
     assert len(measure_time(path, path, X, limit=limit, pairs=3, threads=1).pairs) == pairs
 
 
+def test_pairs_are_spread_over_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def call(_: object, request: dict[str, object], **__: object) -> dict[str, object]:
+        asked.append((request["pairs"], request["swapped"]))
+        return {"pairs": [(1.0, 2.0)] * int(str(request["pairs"]))}
+
+    monkeypatch.setattr(launch, "call", call)
+    found = measure_time(tmp_path / "a", tmp_path / "b", X, pairs=7)
+    assert asked == [(4, False), (3, False)]
+    assert (found.ratio, len(found.pairs)) == (2.0, 7)
+
+
 def test_pairs_end_when_time_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _model(tmp_path, "light", "y = Neg(x)")
     monkeypatch.setattr(launch, "call", lambda function, request, **_: function(request))
