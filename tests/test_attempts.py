@@ -39,6 +39,14 @@ def test_a_budget_holds_as_measured_or_the_run_says_why(
     assert len(bench.attempts) <= BUDGET_ATTEMPTS + 1
 
 
+@pytest.mark.usefixtures("bench")
+def test_a_budget_is_missed_on_paper_too(model: onnx.ModelProto) -> None:
+    options = Options(budget=Budget(absolute_bytes=_smallest(model) // 2), best_effort=True, no_verify=True)
+    report = pipeline.run(model, options).report
+    assert (report.status, report.budget_met) == (Status.MISSED, False)
+    assert "cannot be met" in report.message and report.regions
+
+
 def test_a_budget_that_the_smallest_plan_keeps_is_met(bench: Bench, model: onnx.ModelProto) -> None:
     """Whatever the others take, and however little is left to plan with."""
     floor = _smallest(model)
