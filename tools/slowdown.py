@@ -50,7 +50,7 @@ PLACES: Mapping[Form, tuple[float, ...]] = {
     Form.UNROLL: (0.1, 0.6),
     Form.SWEEP: (0.1, 0.6),
 }
-PAIRS = 12  # so that the median is over three processes
+PAIRS = 15  # so that the median is over five processes
 MOST = 2.0  # slower plans are nobody's choice: next to the least budget of all, chunks are single rows
 WANTED = 0.75  # share of the plans whose prediction is to lie within the band
 
@@ -243,7 +243,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--only", "names", multiple=True, type=click.Choice(list(PLAIN)), help="Only this model.")
 @click.option("--most-minutes", type=float, help="Start no measurement that would end later.")
 @click.option("--cpu-time", is_flag=True, help="One thread by its own clock: for a machine that is busy.")
-@click.option("--pairs", default=PAIRS, help="Pairs of runs, four in each process.")
+@click.option("--pairs", default=PAIRS, help="Pairs of runs, three in each process.")
 @click.option("--threads", default=2, help="Threads to measure with.")
 @click.option("--json", "json_file", default=ROOT / "build" / "slowdown.json", type=_FILE)
 @click.option("--plot", "plot_file", type=_FILE, help="Draw what is measured, such as docs/cost-model.svg.")

@@ -103,7 +103,7 @@ def test_pairs_are_spread_over_processes(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(launch, "call", call)
     found = measure_time(tmp_path / "a", tmp_path / "b", X, pairs=7)
-    assert asked == [(4, False), (3, False)]
+    assert asked == [(3, False), (3, True), (1, False)]
     assert (found.ratio, len(found.pairs)) == (2.0, 7)
 
 
