@@ -29,6 +29,7 @@ CLEAR_REFS = Path("/proc/self/clear_refs")
 FEWEST_PAIRS = 7  # runs of each model that a time ratio rests on
 MOST_PAIRS = 31  # and where the side of a limit stays open
 TOGETHER = 3  # pairs in one process: where its pages lie makes several percent from one process to the next
+SPIN_S = 0.06  # so long threads of the session before keep a core busy, waiting for more work
 LONGEST_S = 60.0  # after which no more pairs are started for it
 SIGNIFICANCE = 0.05  # of the sign test that settles the side
 RESET_PEAK = "5"  # what clear_refs takes to set VmHWM back to VmRSS. Source: proc_pid_clear_refs(5)
@@ -284,6 +285,7 @@ def _pair(baseline: Callable[[], None], chunked: Callable[[], None], *, swapped:
 
 
 def _elapsed_s(once: Callable[[], None]) -> float:
+    time.sleep(SPIN_S)
     start = time.perf_counter()
     once()
     return time.perf_counter() - start
