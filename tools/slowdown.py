@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from math import exp, log
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import click
@@ -50,7 +49,7 @@ PLACES: Mapping[Form, tuple[float, ...]] = {
     Form.UNROLL: (0.1, 0.6),
     Form.SWEEP: (0.1, 0.6),
 }
-PAIRS = 15  # so that the median is over five processes
+PAIRS = 15  # in five processes
 MOST = 2.0  # slower plans are nobody's choice: next to the least budget of all, chunks are single rows
 WANTED = 0.75  # share of the plans whose prediction is to lie within the band
 
@@ -79,12 +78,10 @@ class Row:
 
     @property
     def measured(self) -> float | None:
-        """Median ratio of the pairs; of CPU time, which others only ever lengthen, the ratio of the least."""
+        """Ratio of the least times: what else goes on, here or on a virtual machine's host, adds to them."""
         if not self.pairs:
             return None
-        if self.clock == "cpu":
-            return min(b for _, b in self.pairs) / min(a for a, _ in self.pairs)
-        return median(b / a for a, b in self.pairs)
+        return min(b for _, b in self.pairs) / min(a for a, _ in self.pairs)
 
     @property
     def error(self) -> float | None:
