@@ -17,7 +17,7 @@ LAYERS = (
     ("errors", "_version", "collection"),
     ("options",),
     ("graph",),
-    ("axes",),
+    ("axes", "cuda"),
     ("memory",),
     ("cost",),
     ("plan",),
