@@ -20,17 +20,17 @@ SIZES: Mapping[
 }
 
 
-def exported(name: str, folder: Path) -> Path:
+def exported(name: str, folder: Path, dtype: str = "float32") -> Path:
     """The file of one model in a folder that processes share; the first who asks exports it."""
-    path = folder / f"{name}.onnx"
-    with (folder / f"{name}.lock").open("w") as lock:
+    path = folder / (f"{name}.onnx" if dtype == "float32" else f"{name}-{dtype}.onnx")
+    with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            _export(name, path)
+            _export(name, path, dtype)
     return path
 
 
-def _export(name: str, path: Path) -> None:
+def _export(name: str, path: Path, dtype: str) -> None:
     import torch  # noqa: PLC0415 - takes seconds, and most tests do without
 
     from models import export  # noqa: PLC0415
@@ -40,6 +40,6 @@ def _export(name: str, path: Path) -> None:
     try:
         build = import_module(f"models.{name.partition('-')[0]}").build
         opset = 23 if "fused" in SIZES[name] else 20  # the operator Attention came with 23
-        export.export(export.seeded(build, 0, torch.float32, **SIZES[name]), path, opset=opset)
+        export.export(export.seeded(build, 0, getattr(torch, dtype), **SIZES[name]), path, opset=opset)
     finally:
         torch.set_num_threads(threads)

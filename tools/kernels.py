@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import onnx
@@ -22,6 +23,8 @@ from onnx_autochunk.cuda.kernels import FILE, STANDARD
 PROVIDER = "CUDAExecutionProvider"
 SHORT = {"float": "float32", "double": "float64"}
 Types = Mapping[str, frozenset[str]]
+# A list leaves out kernels that name no types. Source: cuda/object_detection/non_max_suppression.cc.
+UNLISTED = (("NonMaxSuppression", 11, None), ("NonMaxSuppression", 10, 10))
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def _record(row: Row, old: Mapping[tuple[str, str, int], Row]) -> dict[str, obje
     operands, results = _signature(row)
     until = {} if row.until is None else {"until": row.until}
     before = old.get((row.domain, row.op, row.since))
-    is_new = before is None or (before.until, before.types) != (row.until, row.types)
+    is_new = bool(row.types) and (before is None or (before.until, before.types) != (row.until, row.types))
     return {
         "since": row.since,
         **until,
@@ -115,7 +118,8 @@ def table(first: str, last: str) -> list[dict[str, object]]:
     """The operators of the last list; what the first one does not say word for word is new."""
     old = {(row.domain, row.op, row.since): row for row in rows(first)}
     grouped: dict[tuple[str, str], list[Row]] = {}
-    for row in rows(last):
+    unlisted = (Row(STANDARD, op, since, until, (), {}) for op, since, until in UNLISTED)
+    for row in chain(rows(last), unlisted):
         grouped.setdefault((row.domain, row.op), []).append(row)
     return [
         {
