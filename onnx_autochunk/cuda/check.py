@@ -54,8 +54,9 @@ class _Level:
                 for name, why in look(op, self.own.values):
                     yield self._finding(kind, op, why, name)
         for body in op.subgraphs.values():
-            yield from self._inside(op, body).findings()
-            yield from self._handed(op, self._inside(op, body))
+            inner = self._inside(op, body)
+            yield from inner.findings()
+            yield from self._handed(op, inner)
 
     def _inside(self, op: Op, body: Graph) -> _Level:
         count = iterations(op, self.own.values)
