@@ -114,7 +114,14 @@ def put_back(
 
 
 def _is_whole(one: WrittenOut, found: Sequence[ir.Node], homes: Mapping[ir.Node, Hashable]) -> bool:
-    return len(found) == len(one.nodes) and len({homes.get(node) for node in found}) == 1
+    """True when all nodes are there and together, and what only they give is read by none but them."""
+    given = {value.name for node in one.originals for value in node.outputs}
+    inner = (value for node in found for value in node.outputs if value.name not in given)
+    return (
+        len(found) == len(one.nodes)
+        and len({homes.get(node) for node in found}) == 1
+        and all(user in found for value in inner for user, _ in value.uses())
+    )
 
 
 def _put_back(

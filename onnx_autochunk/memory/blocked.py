@@ -27,7 +27,8 @@ def with_blocked_shapes(graph: Graph) -> Graph:
         return graph
     values = dict(graph.values)
     for op in graph.ops:
-        _infer(op, values)
+        if op.outputs:
+            _infer(op, values)
     return Graph(graph.ops, values, graph.inputs, graph.outputs)
 
 

@@ -24,7 +24,7 @@ from tests.axes.models import MODELS
 Array = NDArray[np.generic]
 Run = Callable[..., list[Array]]
 OPSET = 23
-_VERSIONS = {"ai.onnx.ml": 5}  # of the domains where it is not 1
+VERSIONS = {"ai.onnx.ml": 5}  # of the domains where it is not 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Case:
 
 def version(case: Case) -> int:
     """The opset version of the case's own domain."""
-    return _VERSIONS.get(case.domain, 1) if case.domain else case.opset
+    return VERSIONS.get(case.domain, 1) if case.domain else case.opset
 
 
 def names_of_results(case: Case) -> list[str]:
@@ -140,7 +140,7 @@ def _model(case: Case) -> onnx.ModelProto:
     outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
     opsets = [helper.make_opsetid("", case.opset)]
     if case.domain:
-        opsets.append(helper.make_opsetid(case.domain, _VERSIONS.get(case.domain, 1)))
+        opsets.append(helper.make_opsetid(case.domain, VERSIONS.get(case.domain, 1)))
     graph = helper.make_graph([node], "one", inputs, outputs)
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 

@@ -68,11 +68,11 @@ def random_graph(seed: int, *, mib: float = 16) -> onnx.ModelProto:
     left = int(rng.integers(*STEPS))
     while left:
         left -= b.pick(*PIECES)(b, b.draw()) is not None
-    return _model(b, inputs)
+    return finished(b, inputs)
 
 
-def _model(b: Builder, inputs: Sequence[Tensor]) -> onnx.ModelProto:
-    """Every value that nothing has read is a result."""
+def finished(b: Builder, inputs: Sequence[Tensor]) -> onnx.ModelProto:
+    """The model that was built: every value that nothing has read is a result."""
     given = {t.name for t in inputs}
     outputs = [t for t in b.tensors if not b.reads[t.name] and t.name not in given]
     read = [t for t in inputs if b.reads[t.name]]

@@ -1,0 +1,183 @@
+"""One random graph, chunked by one random plan, against itself: what was tried and what came of it.
+
+`check(7)` -> the model of seed 7 in every way of framing its plan, run with ORT's optimizations and without.
+
+Some ops turn a difference in the last bit into any other: Floor, ArgMax, a quotient whose divisor comes near
+0. Elements that differ count only if the original itself does not change there when its inputs do by as much
+as rounding.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from onnx_autochunk.cost.model import CostModel
+from onnx_autochunk.emit.weave import chunk
+from onnx_autochunk.graph.load import Loaded, load, write_out
+from onnx_autochunk.options import Options
+from onnx_autochunk.plan.plan import Frames, Plan
+from onnx_autochunk.plan.planner import make_planner
+from onnx_autochunk.runtime.session import run
+from onnx_autochunk.verify.compare import compare
+from tests.fuzz.graphs import open_session, random_feeds, tiny_graph
+from tests.fuzz.plans import FORMS, draw, draw_searched, forms_of
+
+MODEL = CostModel.load()
+SEARCHED = 0.25  # of the plans choose among what the planner found
+Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
+Outputs = Mapping[str, Array]
+ATOL = 1e-4  # of float32 results, in units of their largest element where that is below 1
+LEVELS = {"optimized": True, "as it is": False}
+NUDGES = 24  # how often inputs are changed
+NUDGE = {2: 2.0**-8, 4: 2.0**-19}  # and by which share at most, by the size of an element
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was tried with one seed.
+
+    Attributes:
+        types: operators of the graph, as `domain:type`.
+        chunked: those of them in regions.
+        frames: ways of framing that gave another model.
+        unstable: differences that rounding explains, in all runs.
+        finite: share of the outputs' elements that are finite.
+        unequal: what differs, in which run; "" when nothing does.
+        crashed: the exception; "" when there was none.
+    """
+
+    seed: int
+    types: tuple[str, ...] = ()
+    chunked: tuple[str, ...] = ()
+    regions: int = 0
+    forms: tuple[str, ...] = ()
+    nested: int = 0
+    accumulating: int = 0
+    feeders: int = 0
+    frames: tuple[str, ...] = ()
+    unstable: int = 0
+    finite: float = 1.0
+    unequal: str = ""
+    crashed: str = ""
+
+
+def check(seed: int) -> Outcome:
+    """Build, chunk, run and compare; an exception of ours or of ONNX Runtime's is part of the outcome."""
+    proto = tiny_graph(seed)
+    outcome = Outcome(
+        seed, types=tuple(sorted({f"{node.domain}:{node.op_type}" for node in proto.graph.node}))
+    )
+    try:
+        loaded = write_out(load(proto))
+        plan = plan_for(loaded, random.Random(seed))
+        return _compared(_described(outcome, loaded, plan), proto, loaded, plan)
+    except Exception as error:  # whatever it is, it is what we look for
+        return replace(outcome, crashed=f"{type(error).__name__}: {error}")
+
+
+def plan_for(loaded: Loaded, dice: random.Random) -> Plan:
+    """A plan for a model."""
+    searches = dice.random() < SEARCHED
+    planner = make_planner(loaded.graph, Options(), MODEL, FORMS, searches=searches)
+    return draw_searched(planner, dice) if searches else draw(planner, dice)
+
+
+def models(loaded: Loaded, plan: Plan) -> Iterator[tuple[Frames, onnx.ModelProto]]:
+    """The plan in every way of framing it that gives another model."""
+    woven = chunk(loaded, plan)
+    seen = set[bytes]()
+    for frames in Frames:
+        proto = ir.to_proto(woven.framed(frames))
+        if (text := proto.SerializeToString(deterministic=True)) not in seen:
+            seen.add(text)
+            yield frames, proto
+
+
+def _compared(outcome: Outcome, proto: onnx.ModelProto, loaded: Loaded, plan: Plan) -> Outcome:
+    feeds = random_feeds(proto, outcome.seed)
+    expected = {level: outputs(proto, level, feeds) for level in LEVELS}
+    values = [array for array in expected["as it is"].values() if array.size]
+    finite = float(np.mean([np.isfinite(array.astype(np.float64)).mean() for array in values]))
+    outcome = replace(outcome, finite=finite)
+    for frames, made in models(loaded, plan):
+        outcome = replace(outcome, frames=(*outcome.frames, frames.value))
+        onnx.checker.check_model(made, full_check=True)
+        for level in LEVELS:
+            found = outputs(made, level, feeds)
+            if difference := differs(expected[level], found):
+                if differs(expected[level], found, moves=_moves(proto, expected[level], level, feeds)):
+                    return replace(outcome, unequal=f"frames {frames.value}, {level}: {difference}")
+                outcome = replace(outcome, unstable=outcome.unstable + 1)
+    return outcome
+
+
+def differs(expected: Outputs, found: Outputs, moves: Mapping[str, Array] | None = None) -> str:
+    """The first difference beyond rounding, but for elements that move; "" when there is none."""
+    for name, array in expected.items():
+        other = found[name]
+        if moves is not None and other.shape == array.shape:
+            other = np.where(moves[name], array, other).astype(other.dtype)
+        if array.size:
+            result = compare({name: array}, {name: other}, atol=_atol(array))
+            if not result.passed:
+                return str(result.reason)
+    return ""
+
+
+def _atol(array: Array) -> float:
+    """Absolute tolerance for results that may be small all over."""
+    if array.dtype.kind != "f":
+        return ATOL
+    wide = np.abs(array.astype(np.float64))
+    return ATOL * min(1.0, float(np.max(wide, where=np.isfinite(wide), initial=0.0)) or 1.0)
+
+
+def _moves(proto: onnx.ModelProto, expected: Outputs, level: str, feeds: Outputs) -> dict[str, Array]:
+    """Which elements change by more than rounding when the inputs do not."""
+    moves = {name: np.zeros(array.shape, bool) for name, array in expected.items()}
+    session, dice = open_session(proto, optimized=LEVELS[level]), np.random.default_rng(0)
+    for _ in range(NUDGES):
+        nudged = {name: _nudged(array, dice) for name, array in feeds.items()}
+        for name, array in run(session, nudged).items():
+            moves[name] |= _far(expected[name], array)
+    return moves
+
+
+def _nudged(array: Array, dice: np.random.Generator) -> Array:
+    change = NUDGE[array.itemsize] * dice.uniform(-1, 1, array.shape)
+    nudged: Array = (array.astype(np.float64) * (1 + change)).astype(array.dtype)
+    return nudged
+
+
+def _far(left: Array, right: Array) -> Array:
+    """Elements that differ by more than rounding."""
+    if left.dtype.kind != "f":
+        return np.asarray(left != right)
+    a, b = left.astype(np.float64), right.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        return ~np.isclose(a, b, rtol=1e-4, atol=_atol(left) / 10, equal_nan=True)
+
+
+def outputs(proto: onnx.ModelProto, level: str, feeds: Outputs) -> Outputs:
+    """What a model makes of its inputs."""
+    return run(open_session(proto, optimized=LEVELS[level]), feeds)
+
+
+def _described(outcome: Outcome, loaded: Loaded, plan: Plan) -> Outcome:
+    inner = [loop for outer in plan.loops if outer.nested for loop in outer.nested.regions]
+    ops = {loaded.graph.ops[index] for loop in plan.loops for index in loop.region.ops}
+    return replace(
+        outcome,
+        chunked=tuple(sorted({f"{op.domain}:{op.type}" for op in ops})),
+        regions=len(plan.regions),
+        forms=tuple(forms_of(plan)),
+        nested=len(inner),
+        accumulating=sum(loop.region.accumulator is not None for loop in (*plan.loops, *inner)),
+        feeders=sum(len(region.feeders) for region in plan.regions),
+    )
