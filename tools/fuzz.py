@@ -1,6 +1,6 @@
 """Random graphs with random plans, each against itself: nothing may differ, nothing may crash.
 
-`python -m tools.fuzz --graphs 2000 --json F.json` takes seeds 0 to 1999; called again with the same file it
+`python -m tools.fuzz --graphs 2000 --json F.jsonl` takes seeds 0 to 1999; called again with the same file it
 goes on where it was, also behind a seed that took the whole process down. What is drawn and how it is
 compared: `tests.fuzz`.
 """
@@ -69,32 +69,29 @@ def failures(outcomes: Iterable[Outcome]) -> list[str]:
 
 
 def _saved(file: Path | None) -> dict[int, Outcome]:
+    """What was written, by seed: a line at its start, which stays if the process dies, one at its end."""
     if file is None or not file.exists():
         return {}
-    record = json.loads(file.read_text(encoding="utf-8"))
-    found = {
-        row["seed"]: Outcome(**{name: _frozen(value) for name, value in row.items()})
-        for row in record["rows"]
-    }
-    if (seed := record["running"]) is not None:
-        found[seed] = Outcome(seed, crashed=DIED)
-    return found
+    rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    return {row["seed"]: Outcome(**{name: _frozen(value) for name, value in row.items()}) for row in rows}
 
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _save(outcomes: Iterable[Outcome], running: int | None, file: Path | None) -> None:
+def _write(outcome: Outcome, file: Path | None) -> None:
     if file is not None:
-        record = {"running": running, "rows": [asdict(one) for one in outcomes]}
-        file.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(asdict(outcome)) + "\n")
 
 
 @click.command(context_settings={"show_default": True})
 @click.option("--graphs", default=2000, help="So many seeds.")
 @click.option("--first", default=0, help="The first of them.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Outcomes; kept.")
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Outcomes, one a line; kept."
+)
 @click.option("--seconds", type=float, help="Stop after so long; with --json, the next call goes on.")
 def main(graphs: int, first: int, json_file: Path | None, seconds: float | None) -> None:
     """Exit code 1 says that something differed or crashed, or that too few graphs got a region."""
@@ -105,11 +102,11 @@ def main(graphs: int, first: int, json_file: Path | None, seconds: float | None)
             break
         if seed in known:
             continue
-        _save(known.values(), seed, json_file)
+        _write(Outcome(seed, crashed=DIED), json_file)
         known[seed] = check(seed)
+        _write(known[seed], json_file)
         for line in failures([known[seed]]):
             click.echo(line, err=True)
-    _save(known.values(), None, json_file)
     outcomes = [known[seed] for seed in sorted(known)]
     console = Console(width=120, highlight=False)
     console.print(table(outcomes))

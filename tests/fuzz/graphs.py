@@ -16,6 +16,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
+from onnx_autochunk.verify.compare import compare
 from tests.axes.cases import CASES
 from tests.axes.oracle import Array, Case
 from tests.axes.run import VERSIONS, names_of_results
@@ -144,9 +145,9 @@ def open_session(model: onnx.ModelProto, *, optimized: bool) -> ort.InferenceSes
     return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def random_feeds(model: onnx.ModelProto, seed: int) -> dict[str, Array]:
+def random_feeds(model: onnx.ModelProto) -> dict[str, Array]:
     """Normal numbers for the inputs, all of which are floats."""
-    dice = np.random.default_rng(seed)
+    dice = np.random.default_rng(0)
     feeds: dict[str, Array] = {}
     for value in model.graph.input:
         shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
@@ -156,19 +157,23 @@ def random_feeds(model: onnx.ModelProto, seed: int) -> dict[str, Array]:
 
 
 def is_sound(model: onnx.ModelProto) -> bool:
-    """True when the model is valid and ONNX Runtime computes the same if no buffer is written over."""
-    feeds, kept = random_feeds(model, 0), onnx.ModelProto()
+    """True when the model is valid, and ONNX Runtime computes the same for it whatever it does to save time.
+
+    That is with its optimizations, whose fusions may be off, and when no buffer is written over.
+    """
+    feeds, kept = random_feeds(model), onnx.ModelProto()
     kept.CopyFrom(model)
     kept.graph.output.extend(model.graph.value_info)
     names = [value.name for value in model.graph.output]
     try:
         onnx.checker.check_model(model, full_check=True)
-        open_session(model, optimized=True).run(names, feeds)
-        found, expected = (open_session(m, optimized=False).run(names, feeds) for m in (model, kept))
+        found, fast, safe = (
+            dict(zip(names, open_session(made, optimized=optimized).run(names, feeds), strict=True))
+            for made, optimized in ((model, False), (model, True), (kept, False))
+        )
     except Exception:  # neither's types share a base class
         return False
-    pairs = zip(found, expected, strict=True)
-    return all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs)
+    return compare(safe, found, rtol=0, atol=0).passed and compare(safe, fast).passed
 
 
 def _code(array: Array) -> int:

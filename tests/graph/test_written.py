@@ -260,6 +260,21 @@ def test_what_stands_in_several_places_stays_there(frames: Frames) -> None:
             check_close(outputs_of(model)[name], array)
 
 
+def test_what_a_region_reads_a_part_of_stays_written_out() -> None:
+    """The last Transpose runs before the loop, for who needs all of it, and in the loop on the product."""
+    case = sample(
+        """e = Exp(x) p = Einsum<equation="ikc,jkc->ijc">(x, e) t = Transpose<perm=[0,2,1]>(p)
+        s = MatMul(p, t) y = Tanh(s)""",
+        {},
+        "(float[5,7,2] x) => (float[5,5,5] y)",
+    )
+    loaded = write_out(case.loaded())
+    plan = plan_of(loaded, [Stretch("p s", 1)], Form.SCAN, 2)
+    assert plan.regions[0].region.recomputed
+    for name, array in outputs_of(case.model()).items():
+        check_close(outputs_of(weave(loaded, plan))[name], array)
+
+
 def test_keys_and_values_are_made_one_after_the_other() -> None:
     case = Sample(
         f"""(float[1,512,32] x) => (float[1,512,32] y) {{

@@ -113,6 +113,9 @@ def test_peak_predicted_from_orts_own_graph(name: str, measured: dict[str, tuple
 def test_blocked_values_get_shapes(measured: dict[str, tuple[str, int]]) -> None:
     graph = with_blocked_shapes(load(measured["convolutions"][0]).graph)
     assert [value.name for value in graph.values.values() if value.shape is None] == []
+    last = Op(len(graph.ops), "", "autochunk.Release", (graph.outputs[0],), ())
+    longer = replace(graph, ops=(*graph.ops, last))
+    assert with_blocked_shapes(longer).values == graph.values
 
 
 def test_an_op_without_results_runs_and_holds_what_it_reads() -> None:
