@@ -32,6 +32,15 @@ def test_plans_are_of_every_kind(outcomes: Sequence[Outcome]) -> None:
     assert len({name for one in outcomes for name in one.chunked}) > 100
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="in a body ONNX Runtime's SimplifiedLayerNormFusion takes 1e-5 for an epsilon of 0.98 in float16 that "
+    "is captured from outside, behind the Cast that it inserted; disabling that fusion cures it",
+)
+def test_a_normalization_in_half_keeps_its_epsilon_in_a_body() -> None:
+    assert not check(1054).unequal
+
+
 def test_results_are_compared(outcomes: Sequence[Outcome]) -> None:
     """A result that is no number agrees with any other; what rounding explains is the exception."""
     assert np.mean([one.finite for one in outcomes]) > 0.95
