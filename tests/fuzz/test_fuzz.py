@@ -34,7 +34,7 @@ def test_plans_are_of_every_kind(outcomes: Sequence[Outcome]) -> None:
 
 @pytest.mark.xfail(
     strict=True,
-    reason="in a body ONNX Runtime's SimplifiedLayerNormFusion takes 1e-5 for an epsilon of 0.98 in float16 that "
+    reason="in a body ONNX Runtime's SimplifiedLayerNormFusion takes 1e-5 for a float16 epsilon of 0.98 that "
     "is captured from outside, behind the Cast that it inserted; disabling that fusion cures it",
 )
 def test_a_normalization_in_half_keeps_its_epsilon_in_a_body() -> None:
