@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import mmap
 import sys
 from pathlib import Path
 
@@ -9,7 +10,14 @@ import pytest
 from onnx_autochunk.errors import UsageError
 from onnx_autochunk.runtime import launch
 from onnx_autochunk.verify import measure
-from onnx_autochunk.verify.measure import MOST_PAIRS, is_settled, measure_peak, measure_time, sign_test
+from onnx_autochunk.verify.measure import (
+    MOST_PAIRS,
+    MOST_RUNS,
+    is_settled,
+    measure_peak,
+    measure_time,
+    sign_test,
+)
 from tests.runtime.small_models import save
 
 MIB = 2**20
@@ -61,6 +69,35 @@ def test_peak_repeats_and_the_arena_never_holds_less(tmp_path: Path) -> None:
     rise = results[0].default_session_rise_bytes
     assert rise is not None
     assert rise >= max(peaks)
+
+
+def _touched(nbytes: int) -> mmap.mmap:
+    """A mapping that is resident."""
+    mapping = mmap.mmap(-1, nbytes)
+    for offset in range(0, nbytes, mmap.PAGESIZE):
+        mapping[offset] = 1
+    return mapping
+
+
+@linux
+@pytest.mark.parametrize(
+    ("calls_that_keep", "calls", "rise_mib"),
+    [(0, 1, 4), (1, 2, 4), (2, 3, 4), (MOST_RUNS, MOST_RUNS, 6)],
+    ids=["steady", "maps code in its first call", "in two calls", "in every call"],
+)
+def test_what_a_call_leaves_behind_is_no_activation(calls_that_keep: int, calls: int, rise_mib: int) -> None:
+    kept: list[mmap.mmap] = []
+    counted: list[int] = []
+
+    def once() -> None:
+        if len(counted) < calls_that_keep:
+            kept.append(_touched(2 * MIB))
+        counted.append(len(kept))
+        _touched(4 * MIB).close()
+
+    rise = measure._steady_rise(once)
+    assert len(counted) == calls
+    assert rise / MIB == pytest.approx(rise_mib, abs=0.5)
 
 
 def test_measuring_memory_needs_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
