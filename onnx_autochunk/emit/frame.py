@@ -35,10 +35,9 @@ def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.No
         nodes: a stretch of a topological order, so that no path leaves it and comes back.
         scope: where new names and constants come from.
     """
-    inside = set(_with_bodies(nodes))
-    results = [value for node in nodes for value in node.outputs if _leaves(value, inside)]
-    if not results or any(value.is_graph_output() or not _is_static(value) for value in results):
-        return []  # a frame's result is viewed in its own shape, which ORT copies for an output of the model
+    inside, results = set(_with_bodies(nodes)), _results(nodes)
+    if not results:
+        return []
     outer = [scope.value(f"{value.name}/framed", value.dtype, (1, *shape_of(value))) for value in results]
     _hand_over(results, outer, inside, scope)
     body = Scope(f"{scope.prefix}/body", scope.names)
@@ -53,6 +52,11 @@ def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.No
     return [scan, *scope.nodes]
 
 
+def can_frame(nodes: Sequence[ir.Node]) -> bool:
+    """Whether `frame` moves these nodes."""
+    return bool(_results(nodes))
+
+
 def frameable(nodes: Sequence[ir.Node]) -> list[ir.Node]:
     """What of a stretch may be framed: all after the last barred op, but for the assembly of its results."""
     barred = (at for at, node in enumerate(nodes) if node.op_type in UNFRAMED)
@@ -64,6 +68,17 @@ def frameable(nodes: Sequence[ir.Node]) -> list[ir.Node]:
             del kept[node]
             inside.remove(node)
     return list(kept)
+
+
+def _results(nodes: Sequence[ir.Node]) -> list[ir.Value]:
+    """What leaves a frame of these nodes; nothing where that cannot be.
+
+    A frame's result is viewed in its own shape, which ORT copies for an output of the model.
+    """
+    inside = set(_with_bodies(nodes))
+    results = [value for node in nodes for value in node.outputs if _leaves(value, inside)]
+    barred = any(value.is_graph_output() or not _is_static(value) for value in results)
+    return [] if barred else results
 
 
 def _with_bodies(nodes: Iterable[ir.Node]) -> Iterator[ir.Node]:

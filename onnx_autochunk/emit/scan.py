@@ -35,7 +35,9 @@ def emit_scan(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[st
     whole = {cut.value: _unstack(weaving, scope, planned, cut, value) for cut, value in stacked.items()}
     if not chunking.tail:
         return whole
+    before = len(scope.nodes)
     rest = emit_chunk(weaving, scope, planned, inside, chunking.bounds[-1], chunking.count)
+    scope.tail = tuple(scope.nodes[before:])
     return {
         cut.value: concat(weaving, scope, planned, at, [whole[cut.value], rest[cut.value]])
         for at, cut in enumerate(outputs)

@@ -40,12 +40,17 @@ class Names:
 
 
 class Scope:
-    """New nodes of one graph (the model's own or a body), in the order in which they are to run."""
+    """New nodes of one graph (the model's own or a body), in the order in which they are to run.
+
+    Attributes:
+        tail: those of the nodes that are the last, shorter chunk of a Scan.
+    """
 
     def __init__(self, prefix: str, names: Names) -> None:
         self.prefix = prefix
         self.names = names
         self.nodes: list[ir.Node] = []
+        self.tail: tuple[ir.Node, ...] = ()
         self.constants: dict[tuple[str, Shape, bytes], ir.Value] = {}
 
     def part(self, number: int) -> Scope:

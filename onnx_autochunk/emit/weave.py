@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -15,7 +15,7 @@ from ..options import Form, Options
 from ..plan.plan import Frames, Plan, PlannedRegion
 from ..plan.rules import Rules
 from .body import Weaving
-from .frame import ASSEMBLY, frame, frameable
+from .frame import ASSEMBLY, can_frame, frame, frameable
 from .opset import opset_obstacle, raise_opset
 from .scope import Names, Scope
 from .splice import replace_region
@@ -30,12 +30,14 @@ class Woven:
 
     Attributes:
         members: the nodes that stand for each region, by its name, with those alongside it.
+        tails: nodes of the chunks that are written out behind Scans.
         names: names of the model.
     """
 
     model: ir.Model
     plan: Plan
     members: Mapping[str, tuple[ir.Node, ...]]
+    tails: tuple[tuple[ir.Node, ...], ...]
     names: Names
 
     def framed(self, frames: Frames) -> ir.Model:
@@ -45,7 +47,8 @@ class Woven:
         model = self.model.clone()
         copies = dict(zip(self.model.graph, model.graph, strict=True))
         members = {name: [copies[node] for node in nodes] for name, nodes in self.members.items()}
-        _frame(model.graph, self.plan.groups, frames, members, self.names.copy())
+        tails = [[copies[node] for node in tail] for tail in self.tails]
+        _frame(model.graph, self.plan.groups, frames, members, tails, self.names.copy())
         return model
 
 
@@ -58,7 +61,7 @@ def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> ir.Model:
         rules: of its ops, where they have been looked up before.
     """
     woven = chunk(loaded, plan, rules)
-    _frame(woven.model.graph, plan.groups, plan.frames, woven.members, woven.names)
+    _frame(woven.model.graph, plan.groups, plan.frames, woven.members, woven.tails, woven.names)
     return woven.model
 
 
@@ -67,9 +70,8 @@ def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> Woven:
     model = loaded.model.clone()
     weaving = _weaving(loaded, model, rules or Rules(loaded.graph, range(len(loaded.graph.ops))))
     names = Names(_taken(model))
-    added = {
-        loop.name: replace_region(weaving, loop, Scope(f"chunk/{loop.name}", names)) for loop in plan.loops
-    }
+    scopes = {loop.name: Scope(f"chunk/{loop.name}", names) for loop in plan.loops}
+    added = {loop.name: replace_region(weaving, loop, scopes[loop.name]) for loop in plan.loops}
     _drop_unread(weaving, plan)
     alongside = {
         planned.name: [weaving.nodes[index] for index in planned.alongside] for planned in plan.regions
@@ -92,7 +94,7 @@ def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> Woven:
     if any(loop.form is Form.SWEEP for loop in plan.loops):
         raise_opset(model, SWEEP_OPSET)
     model.metadata_props[METADATA] = json.dumps(describe(plan), sort_keys=True)
-    return Woven(model, plan, members, names)
+    return Woven(model, plan, members, tuple(scope.tail for scope in scopes.values() if scope.tail), names)
 
 
 def usable_forms(model: ir.Model, options: Options) -> tuple[Form, ...]:
@@ -159,42 +161,56 @@ def _frame(
     groups: Iterable[Sequence[PlannedRegion]],
     frames: Frames,
     members: Mapping[str, Sequence[ir.Node]],
+    tails: Sequence[Sequence[ir.Node]],
     names: Names,
 ) -> None:
     """Put regions, groups of them, or both into frames; `members` are each region's nodes."""
     if frames in (Frames.REGIONS, Frames.NESTED):
-        place = _places(graph)
         members = {
-            name: _framed(graph, place, nodes, Scope(f"frame/{name}", names))
+            name: _framed(graph, nodes, tails, Scope(f"frame/{name}", names))
             for name, nodes in members.items()
         }
         graph.sort()
     if frames in (Frames.GROUPS, Frames.NESTED):
-        place = _places(graph)
         for group in groups:
             if frames is Frames.GROUPS or len(group) > 1:
                 nodes = [node for planned in group for node in members[planned.name]]
-                _framed(graph, place, nodes, Scope(f"frame/{group[0].name}_group", names))
+                _framed(graph, nodes, tails, Scope(f"frame/{group[0].name}_group", names))
         graph.sort()
 
 
-def _places(graph: ir.Graph) -> dict[ir.Node, int]:
-    """The order of the nodes: framing some of them leaves that of the others as it is."""
-    return {node: at for at, node in enumerate(graph)}
-
-
 def _framed(
-    graph: ir.Graph, place: Mapping[ir.Node, int], nodes: Sequence[ir.Node], scope: Scope
+    graph: ir.Graph, nodes: Sequence[ir.Node], tails: Sequence[Sequence[ir.Node]], scope: Scope
 ) -> list[ir.Node]:
-    """Frame what can be framed of a stretch; the nodes that then stand for it."""
+    """Frame what can be framed of a stretch; the nodes that then stand for it.
+
+    Tails in it become bodies too: ORT would pack weights for them that it cannot pack for their Scans, which
+    are one body deeper, and hold both.
+    """
     members = set(nodes)
-    stretch = frameable(sorted(members, key=place.__getitem__))
-    works = [node.op_type for node in stretch if node.op_type not in ASSEMBLY]
-    if (
-        "Scan" not in works or len(works) == 1
-    ):  # a lone Scan has memory of its own, and packs its weights once
+    tails = [tail for tail in tails if members.issuperset(tail)]
+    stretch = _stretch(graph, members)
+    works = {node for node in stretch if node.op_type not in ASSEMBLY}.difference(*tails)
+    # a lone Scan has memory of its own, and packs its weights once
+    if len(works) == 1 or all(node.op_type != "Scan" for node in works) or not can_frame(stretch):
         return list(nodes)
+    for tail in tails:
+        members = _replaced(graph, members, _stretch(graph, tail), Scope(f"{scope.prefix}/tail", scope.names))
+    return list(_replaced(graph, members, _stretch(graph, members), scope))
+
+
+def _stretch(graph: ir.Graph, nodes: Collection[ir.Node]) -> list[ir.Node]:
+    """What may be framed of some nodes, as the graph orders them."""
+    place = {node: at for at, node in enumerate(graph)}
+    return frameable(sorted(nodes, key=place.__getitem__))
+
+
+def _replaced(
+    graph: ir.Graph, members: set[ir.Node], stretch: Sequence[ir.Node], scope: Scope
+) -> set[ir.Node]:
+    """Members of a graph after a stretch of them has been framed."""
     stand_in = frame(graph, stretch, scope)
     for constant in scope.constants.values():
         graph.register_initializer(constant)
-    return [*(members - set(stretch)), *stand_in] if stand_in else list(nodes)
+    graph.sort()
+    return {*(members - set(stretch)), *stand_in} if stand_in else members
