@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
@@ -13,6 +16,7 @@ from onnx_autochunk.emit.scope import Names, Scope
 from onnx_autochunk.emit.weave import chunk, weave
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.plan import Frames
+from onnx_autochunk.verify.measure import measure_peak
 from tests.emit.regions import Sample, Stretch, bodies, check_close, nodes, outputs_of, plan_of
 from tests.emit.samples import SAMPLES
 
@@ -98,6 +102,49 @@ def test_what_is_framed(name: str, frames: Frames, depth: int, outermost: list[s
     proto = ir.to_proto(weave(loaded, plan))
     assert _depth(proto.graph) == depth
     assert [node.name for node in proto.graph.node if node.op_type == "Scan"] == outermost
+
+
+@pytest.mark.parametrize("frames", [Frames.REGIONS, Frames.GROUPS])
+def test_a_tail_in_a_frame_is_a_body(frames: Frames) -> None:
+    loaded = LAYERS.loaded()
+    proto = ir.to_proto(weave(loaded, plan_of(loaded, LAYERS.stretches, Form.SCAN, 5, frames)))
+    held = list(_direct(proto.graph))
+    assert len(held) == 2
+    for body in held:
+        assert "MatMul" not in {node.op_type for node in body.node}
+        assert [sum(node.op_type == "MatMul" for node in deep.node) for deep in _direct(body)] == [1, 1]
+
+
+@pytest.mark.parametrize(("name", "frames"), [("lone", Frames.REGIONS), ("layers", Frames.NONE)])
+def test_a_tail_without_a_frame_is_written_out(name: str, frames: Frames) -> None:
+    sample = FRAMED[name]
+    loaded = sample.loaded()
+    proto = ir.to_proto(weave(loaded, plan_of(loaded, sample.stretches, Form.SCAN, 5, frames)))
+    assert _depth(proto.graph) == 1
+    scans = [node for node in proto.graph.node if node.op_type == "Scan"]
+    assert len(scans) == len(sample.stretches)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is measured through /proc")
+def test_weights_of_a_framed_region_with_a_tail_are_held_once(tmp_path: Path) -> None:
+    sample = Sample(
+        """(float[12,1024] x) => (float[12,1024] z) {
+            t = LayerNormalization(x, g)
+            a = MatMul(t, w)  b = Tanh(a)  c = MatMul(b, v)  z = Neg(c)
+        }""",
+        (Stretch("a b c", 0),),
+        weights={"g": (1024,), "w": (1024, 4096), "v": (4096, 1024)},  # 32 MiB
+    )
+    loaded = sample.loaded()
+    made = weave(loaded, plan_of(loaded, sample.stretches, Form.SCAN, 5, Frames.REGIONS))
+    models = {"original": sample.model(), "framed": ir.to_proto(made)}
+    assert _depth(models["framed"].graph) == 2
+    feeds, resident = {"x": np.ones((12, 1024), np.float32)}, {}
+    for name, model in models.items():
+        path = tmp_path / f"{name}.onnx"
+        onnx.save(model, path)
+        resident[name] = measure_peak(path, feeds, threads=1, default_session=False).resident_bytes
+    assert resident["framed"] < 1.25 * resident["original"]
 
 
 def test_groups_hold_regions_that_hold_frames() -> None:
