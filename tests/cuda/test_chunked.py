@@ -44,7 +44,6 @@ FINDINGS = [
     ("evoformer", "float32", "scan", {BOUNDS}),
     ("evoformer", "float32", "sweep", set()),
     ("evoformer", "float32", "unroll", {UNEQUAL, MANY}),
-    ("unet", "float32", "scan", {UNEQUAL}),
     ("unet", "float32", "sweep", {UNEQUAL, *NORMS}),
 ]
 
