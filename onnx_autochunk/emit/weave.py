@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import onnx_ir as ir
 
@@ -22,6 +23,7 @@ from .splice import replace_region
 from .sweep import SWEEP_OPSET
 
 METADATA = "onnx_autochunk.plan"
+Places: TypeAlias = dict[ir.Node, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -166,21 +168,32 @@ def _frame(
 ) -> None:
     """Put regions, groups of them, or both into frames; `members` are each region's nodes."""
     if frames in (Frames.REGIONS, Frames.NESTED):
+        place = _places(graph)
         members = {
-            name: _framed(graph, nodes, tails, Scope(f"frame/{name}", names))
+            name: _framed(graph, place, nodes, tails, Scope(f"frame/{name}", names))
             for name, nodes in members.items()
         }
         graph.sort()
     if frames in (Frames.GROUPS, Frames.NESTED):
+        place = _places(graph)
         for group in groups:
             if frames is Frames.GROUPS or len(group) > 1:
                 nodes = [node for planned in group for node in members[planned.name]]
-                _framed(graph, nodes, tails, Scope(f"frame/{group[0].name}_group", names))
+                _framed(graph, place, nodes, tails, Scope(f"frame/{group[0].name}_group", names))
         graph.sort()
 
 
+def _places(graph: ir.Graph) -> Places:
+    """The order of the nodes; what stands for some of them comes where the last of them was."""
+    return {node: (at, 0) for at, node in enumerate(graph)}
+
+
 def _framed(
-    graph: ir.Graph, nodes: Sequence[ir.Node], tails: Sequence[Sequence[ir.Node]], scope: Scope
+    graph: ir.Graph,
+    place: Places,
+    nodes: Sequence[ir.Node],
+    tails: Sequence[Sequence[ir.Node]],
+    scope: Scope,
 ) -> list[ir.Node]:
     """Frame what can be framed of a stretch; the nodes that then stand for it.
 
@@ -189,28 +202,29 @@ def _framed(
     """
     members = set(nodes)
     tails = [tail for tail in tails if members.issuperset(tail)]
-    stretch = _stretch(graph, members)
+    stretch = _stretch(place, members)
     works = {node for node in stretch if node.op_type not in ASSEMBLY}.difference(*tails)
     # a lone Scan has memory of its own, and packs its weights once
     if len(works) == 1 or all(node.op_type != "Scan" for node in works) or not can_frame(stretch):
         return list(nodes)
     for tail in tails:
-        members = _replaced(graph, members, _stretch(graph, tail), Scope(f"{scope.prefix}/tail", scope.names))
-    return list(_replaced(graph, members, _stretch(graph, members), scope))
+        inner = Scope(f"{scope.prefix}/tail", scope.names)
+        members = _replaced(graph, place, members, _stretch(place, tail), inner)
+    return list(_replaced(graph, place, members, _stretch(place, members), scope))
 
 
-def _stretch(graph: ir.Graph, nodes: Collection[ir.Node]) -> list[ir.Node]:
-    """What may be framed of some nodes, as the graph orders them."""
-    place = {node: at for at, node in enumerate(graph)}
+def _stretch(place: Places, nodes: Collection[ir.Node]) -> list[ir.Node]:
+    """What may be framed of some nodes, in order."""
     return frameable(sorted(nodes, key=place.__getitem__))
 
 
 def _replaced(
-    graph: ir.Graph, members: set[ir.Node], stretch: Sequence[ir.Node], scope: Scope
+    graph: ir.Graph, place: Places, members: set[ir.Node], stretch: Sequence[ir.Node], scope: Scope
 ) -> set[ir.Node]:
     """Members of a graph after a stretch of them has been framed."""
+    last, _ = place[stretch[-1]]
     stand_in = frame(graph, stretch, scope)
     for constant in scope.constants.values():
         graph.register_initializer(constant)
-    graph.sort()
+    place.update({node: (last, at + 1) for at, node in enumerate(stand_in)})
     return {*(members - set(stretch)), *stand_in} if stand_in else members
