@@ -21,7 +21,7 @@ import onnx_ir.passes.common as passes
 from numpy.typing import NDArray
 
 from ..errors import AutochunkError, ModelError
-from . import einsum, infer, parts, remade, untrusted
+from . import einsum, infer, parts, remade, shapes, untrusted
 from .fold import run_time_ops
 from .masked import with_masks
 from .model import ITEM_BITS, Graph, Op, Origin, Value
@@ -119,13 +119,13 @@ def _nodes(model: ir.Model) -> tuple[ir.Node, ...]:
 def write_out(loaded: Loaded) -> Loaded:
     """The same model as plans are made for: with Einsums as products, and a product of parts as several.
 
-    And what ORT would hold for ever and can be made from little is made for every op that reads it. `loaded`
-    stays as it is, and shares its weights.
+    And what ORT would hold for ever and can be made from little is made for every op that reads it; known
+    shapes are constants. `loaded` stays as it is, and shares its weights.
     """
     model = loaded.model.clone()
-    again = remade.write_out(model)
+    changed = shapes.write_out(model, loaded.graph) | remade.write_out(model)
     written = (*einsum.write_out(model), *parts.write_out(model))
-    if not written and not again:
+    if not written and not changed:
         return loaded
     new = derive(model, loaded.dims)
     graph = replace(new.graph, originals=_originals(new.graph, loaded.graph, written))
