@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet torch==2.13.0
 	if $(BIN)/python -m pip install --quiet --dry-run --no-deps --only-binary :all: onnxruntime-gpu >/dev/null 2>&1; \
 	then runtime=gpu; else runtime=cpu; fi; \
-	$(BIN)/python -m pip install --quiet --editable ".[models,$$runtime,dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[models,$$runtime,graphsurgeon,dev]"
 	touch $@
 
 demo: $(STAMP)

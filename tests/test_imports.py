@@ -31,16 +31,24 @@ LAYERS = (
     ("tune",),
     ("pipeline",),
     ("api", "cli"),
+    ("graphsurgeon",),
     ("__init__", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 CONVERTERS = {
-    f"graph/{name}.py" for name in "load infer untrusted sizes save einsum parts remade written".split()
+    f"graph/{name}.py"
+    for name in "load infer untrusted sizes save einsum parts remade shapes written".split()
 }
 WRITERS = {"emit"}
 RUNNERS = {"runtime", "verify"}  # open finished models, original and result alike, to run them
-DOORS = {"trial", "result", "pipeline", "__init__"}  # name the types of models that callers hand in
+DOORS = {
+    "trial",
+    "result",
+    "pipeline",
+    "graphsurgeon",
+    "__init__",
+}  # name the types of models that callers hand in
 
 
 def _modules() -> list[str]:
