@@ -79,7 +79,7 @@ class Exported:
 
 def export(example: Example, path: Path, *, opset: int = 20, verbose: bool = False) -> Exported:
     """Writes `example` as ONNX; weights of more than 1.8 GB go to a data file beside it."""
-    with contextlib.nullcontext() if verbose else _quiet():
+    with contextlib.nullcontext() if verbose else quiet():
         program = torch.onnx.export(
             example.module,
             tuple(example.inputs.values()),
@@ -111,7 +111,7 @@ def _dynamic_shapes(example: Example) -> tuple[dict[int, str], ...] | None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silences the exporter, which prints, logs and warns about things that are not about the model."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
