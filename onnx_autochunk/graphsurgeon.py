@@ -1,8 +1,8 @@
 """`onnx_graphsurgeon.Graph` in, `onnx_graphsurgeon.Graph` out, for graphs that are edited there anyway.
 
 GraphSurgeon writes a weight into every body that captures it: 8 loops over one weight -> 8 weights in the
-file. So copies are merged on the way in, and on the way out a captured weight is the result of a node Constant,
-which bodies know by its name.
+file. So copies are merged on the way in, and on the way out a captured weight is the result of a node
+Constant, which bodies know by its name.
 """
 
 from __future__ import annotations

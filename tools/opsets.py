@@ -27,9 +27,10 @@ from onnx_autochunk.report.record import Status
 OLDEST, NEWEST = 11, onnx.defs.onnx_opset_version()
 BUDGET = "40%"
 EXPORTERS: Mapping[str, bool] = {"TorchScript": False, "dynamo": True}  # name -> torch.onnx.export(dynamo=)
-COLUMNS = "model,exporter,opset asked for,opset in,opset out,regions,forms,peak before,after,outputs".split(
-    ","
-)
+COLUMNS = (
+    "model", "exporter", "opset asked for", "opset in", "opset out", "regions", "forms", "peak before",
+    "after", "outputs",
+)  # fmt: skip
 
 
 class Transformer(torch.nn.Module):
@@ -149,7 +150,7 @@ def chunked(path: Path, row: Row) -> Row:
     try:
         result = autochunk(path, budget=BUDGET, threads=1)
     except AutochunkError as error:
-        return Row(row.model, row.exporter, row.asked, opset_in, message=_first_line(error))
+        return Row(row.model, row.exporter, row.asked, opset_in, message=_first_line(error, path))
     report = result.report
     if report.status is not Status.CHUNKED:
         return Row(row.model, row.exporter, row.asked, opset_in, message=report.message)
@@ -174,8 +175,9 @@ def opset_of(model: onnx.ModelProto) -> int:
     return next(int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _first_line(error: Exception, path: Path | None = None) -> str:
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line.replace(str(path), "the file")
 
 
 def rows(models: Sequence[str], folder: Path) -> Iterator[Row]:
