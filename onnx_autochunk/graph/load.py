@@ -30,6 +30,7 @@ from .written import WrittenOut
 
 SMALL_ELEMENTS = 4096  # constants up to this many elements keep their data in the Graph
 MOST_SAID = 300  # characters of another library's message
+LOOPS_OPSET = 11
 MOST_NODES = 200_000  # after inlining
 MOST_BYTES = 1 << 47  # of one value: what a process can address
 
@@ -155,12 +156,18 @@ def _read(source: Source) -> ir.Model:
         folder = Path(source).parent
         proto = untrusted.read(Path(source))
     try:
-        model = ir.from_proto(proto)
+        model = ir.from_proto(_raised(proto))
     except Exception as error:
         raise ModelError(f"{where}: not a readable ONNX model: {_first_line(error)}") from error
     for graph in (model.graph, *(function.graph for function in model.functions.values())):
         ir.external_data.set_base_dir(graph, folder)
     return model
+
+
+def _raised(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """A model of the first opsets in one that has what loops are written in: Scan is of 9, Slice of 10."""
+    old = any(entry.domain in ("", "ai.onnx") and entry.version < LOOPS_OPSET for entry in proto.opset_import)
+    return onnx.version_converter.convert_version(proto, LOOPS_OPSET) if old else proto
 
 
 def _check(model: ir.Model, where: str) -> None:
