@@ -62,7 +62,8 @@ class Goal:
     @property
     def most_bytes(self) -> float:
         """The peak to stay within: the budget, or what is worth having at all."""
-        return max(1.0, WORTHWHILE * self.original_bytes) if self.budget_bytes is None else self.budget_bytes
+        worth_having = WORTHWHILE * self.original_bytes
+        return max(1.0, worth_having if self.budget_bytes is None else self.budget_bytes)
 
     @property
     def fits_already(self) -> bool:
@@ -185,7 +186,7 @@ class Goal:
         What was predicted counts until it is measured.
         """
         if self.budget_bytes is not None:
-            return self._peak_bytes(trial) / self.budget_bytes - 1
+            return self._peak_bytes(trial) / self.most_bytes - 1
         assert self.slowdown is not None
         ratio = trial.plan.predicted_slowdown if trial.time is None else trial.time.ratio
         return ratio - self.slowdown
