@@ -39,10 +39,8 @@ FINDINGS = [
     ("vit", "float32", "sweep", {UNEQUAL}),
     ("vit", "float32", "unroll", {UNEQUAL}),
     ("vit", "float16", "scan", {BOUNDS, UNEQUAL, VIEWS}),
-    ("vit", "float16", "sweep", {UNEQUAL}),
     ("vit", "float16", "unroll", {UNEQUAL}),
     ("evoformer", "float32", "scan", {BOUNDS}),
-    ("evoformer", "float32", "sweep", set()),
     ("evoformer", "float32", "unroll", {UNEQUAL, MANY}),
     ("unet", "float32", "sweep", {UNEQUAL, *NORMS}),
 ]
