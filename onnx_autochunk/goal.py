@@ -170,15 +170,16 @@ class Goal:
     def _overrun(self, trial: Trial) -> float:
         """By how much a trial misses the limit that it misses most; at most 0 if it keeps all of them."""
         found, allowed = trial.burden, self.allowed
-        missed = [self._excess(trial), self._peak_bytes(trial) / self.most_bytes - 1]
+        missed = [self._excess(trial), self._over(trial)]
         if found is not None and not found.within(allowed):
             missed.append((found.load_s - allowed.load_s) / max(allowed.load_s, 1.0))
             missed.append((found.resident_bytes - allowed.resident_bytes) / allowed.resident_bytes)
         return max(missed)
 
-    def _peak_bytes(self, trial: Trial) -> int:
+    def _over(self, trial: Trial) -> float:
+        """By how much a trial's peak is above what it may be, as a share of that."""
         unchanged = trial.peak is None and not trial.plan.regions
-        return self.original_bytes if unchanged else trial.peak_bytes
+        return (self.original_bytes if unchanged else trial.peak_bytes) / self.most_bytes - 1
 
     def _excess(self, trial: Trial) -> float:
         """By how much a trial misses the budget, as a share of it, or the ratio; at most 0 if it keeps it.
@@ -186,7 +187,7 @@ class Goal:
         What was predicted counts until it is measured.
         """
         if self.budget_bytes is not None:
-            return self._peak_bytes(trial) / self.most_bytes - 1
+            return self._over(trial)
         assert self.slowdown is not None
         ratio = trial.plan.predicted_slowdown if trial.time is None else trial.time.ratio
         return ratio - self.slowdown

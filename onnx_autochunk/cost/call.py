@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import NamedTuple, TypeAlias
 
@@ -72,3 +73,8 @@ class Call(NamedTuple):
     def masked_elements(self) -> float:
         """Elements of a Softmax's operand that a constant mask hides."""
         return masked_share(self.op, self.graph) * prod(self.operand(0))
+
+
+def call_of(op: Op, graph: Graph, shape_of: Callable[[str], Shape]) -> Call:
+    """A call at the shapes that a function gives for names."""
+    return Call(op, graph, tuple(map(shape_of, op.inputs)), tuple(map(shape_of, op.outputs)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ..graph.model import Graph, Op
-from .call import Call, Shape
+from .call import Call, Shape, call_of
 from .constants import Constants, read_profile, to_constants
 from .prices import PRICES, copying, dot, other
 
@@ -40,7 +40,7 @@ class CostModel:
             graph: where element types and neighbours are looked up.
             shape_of: shapes at which to price it: `graph.shape` for the whole, or those of a chunk.
         """
-        call = Call(op, graph, tuple(map(shape_of, op.inputs)), tuple(map(shape_of, op.outputs)))
+        call = call_of(op, graph, shape_of)
         if op.subgraphs:
             return self.constants.dispatch_s + self._bodies(call)
         return self.constants.dispatch_s + PRICES.get(op.type, other)(call, self.constants)

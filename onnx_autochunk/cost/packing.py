@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..graph.model import Graph, Op
-from .call import Call
+from ..graph.model import Graph
+from .call import Call, call_of
 from .model import CostModel, rounds
 from .prices import multiply
 from .products import PACKED, UNPACKED, Product, gemm, matmul
@@ -34,17 +34,13 @@ def packing_seconds(graph: Graph, model: CostModel) -> float:
 def _deep(graph: Graph, times: int, depth: int) -> Iterator[tuple[int, Call]]:
     """Calls in bodies that are too deep, and how often each runs."""
     for op in graph.ops:
-        call = _call(op, graph)
+        call = call_of(op, graph, graph.shape)
         for body in op.subgraphs.values():
             outer = {name: graph.values[name] for name in op.captures if name in graph.values}
             whole = replace(body, values=outer | dict(body.values))
             yield from _deep(whole, times * rounds(call), depth + 1)
         if depth > DEEPEST and op.type in FINDERS:
             yield times, call
-
-
-def _call(op: Op, graph: Graph) -> Call:
-    return Call(op, graph, tuple(map(graph.shape, op.inputs)), tuple(map(graph.shape, op.outputs)))
 
 
 def _more(call: Call, model: CostModel) -> float:

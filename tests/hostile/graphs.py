@@ -273,31 +273,21 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
 }
 
+
+def ranges(step: int, folder: Path) -> None:
+    """Two Ranges up to 2^40."""
+    nodes = "a = Range(o, n, i) b = Range(o, n, i) y = Add(a, b)"
+    bounds = {"o": np.int64(0), "n": np.int64(1 << 40), "i": np.int64(step)}
+    text(f"(float[4,4] x) => (int64[n] y) {{ {nodes} }}", folder, **bounds)
+
+
 # What is a program, however odd: it is left as it is, in bounded time and memory.
 BOUNDED: dict[str, tuple[Callable[[Path], object], str]] = {
     "bodies 25 deep": (partial(nested, 25), ""),
     "types 25 deep": (partial(deep_type, levels=25), ""),
     "a long chain of constants": (partial(chain, 3000), ""),
-    "a range of 2^40": (
-        partial(
-            text,
-            "(float[4,4] x) => (int64[n] y) { a = Range(o, n, i) b = Range(o, n, i) y = Add(a, b) }",
-            o=np.int64(0),
-            n=np.int64(1 << 40),
-            i=np.int64(1),
-        ),
-        "",
-    ),
-    "a range without steps": (
-        partial(
-            text,
-            "(float[4,4] x) => (int64[n] y) { a = Range(o, n, i) b = Range(o, n, i) y = Add(a, b) }",
-            o=np.int64(0),
-            n=np.int64(1 << 40),
-            i=np.int64(0),
-        ),
-        "",
-    ),
+    "a range of 2^40": (partial(ranges, 1), ""),
+    "a range without steps": (partial(ranges, 0), ""),
     "a tile of 2^40": (
         partial(
             text, "(float[4,4] x) => (float[a,b] y) { a = Tile(x, s) y = Neg(a) }", s=np.array([1 << 40, 1])
