@@ -17,7 +17,7 @@ from .emit.weave import chunk, weave
 from .graph.load import Loaded, derive
 from .memory.lifetime import Timeline, simulate
 from .plan.front import front
-from .plan.plan import Burden, Frames, Plan, PlannedRegion
+from .plan.plan import Burden, Plan, PlannedRegion
 from .plan.planner import Planner
 from .verify.compare import Comparison
 from .verify.measure import PeakMeasurement, TimeMeasurement
@@ -180,7 +180,7 @@ class Trials:
             if self._known:
                 gc.collect()  # models refer to themselves
             woven = chunk(self.loaded, plan, self.planner.setting.rules)
-            models = [(frames, woven.framed(frames)) for frames in _framings(plan)]
+            models = [(frames, woven.framed(frames)) for frames in woven.framings()]
             drafts = [
                 (_Draft(replace(plan, frames=frames), *self._on_paper(model)), model)
                 for frames, model in models
@@ -202,10 +202,3 @@ class Trials:
         else:
             model = weave(self.loaded, draft.plan, self.planner.setting.rules)
         return Trial(draft.plan, model, draft.timeline, draft.packing)
-
-
-def _framings(plan: Plan) -> tuple[Frames, ...]:
-    """Ways of framing that differ: groups of one region are regions."""
-    if all(len(group) == 1 for group in plan.groups):
-        return Frames.NONE, Frames.REGIONS
-    return tuple(Frames)

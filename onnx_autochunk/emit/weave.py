@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeAlias
 
 import onnx_ir as ir
@@ -52,6 +53,15 @@ class Woven:
         tails = [[copies[node] for node in tail] for tail in self.tails]
         _frame(model.graph, self.plan.groups, frames, members, tails, self.names.copy())
         return model
+
+    def framings(self) -> tuple[Frames, ...]:
+        """Ways of framing that give different models."""
+        place = _places(self.model.graph)
+        regions = any(_worth_framing(place, nodes, self.tails) for nodes in self.members.values())
+        several = ([self.members[one.name] for one in group] for group in self.plan.groups if len(group) > 1)
+        groups = any(_worth_framing(place, [*chain(*nodes)], self.tails) for nodes in several)
+        found = {Frames.REGIONS: regions, Frames.GROUPS: groups, Frames.NESTED: regions and groups}
+        return Frames.NONE, *(frames for frames, differs in found.items() if differs)
 
 
 def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> ir.Model:
@@ -200,17 +210,25 @@ def _framed(
     Tails in it become bodies too: ORT would pack weights for them that it cannot pack for their Scans, which
     are one body deeper, and hold both.
     """
-    members = set(nodes)
-    tails = [tail for tail in tails if members.issuperset(tail)]
-    stretch = _stretch(place, members)
-    works = {node for node in stretch if node.op_type not in ASSEMBLY}.difference(*tails)
-    # a lone Scan has memory of its own, and packs its weights once
-    if len(works) == 1 or all(node.op_type != "Scan" for node in works) or not can_frame(stretch):
+    if not _worth_framing(place, nodes, tails):
         return list(nodes)
-    for tail in tails:
+    members = set(nodes)
+    for tail in _within(tails, members):
         inner = Scope(f"{scope.prefix}/tail", scope.names)
         members = _replaced(graph, place, members, _stretch(place, tail), inner)
     return list(_replaced(graph, place, members, _stretch(place, members), scope))
+
+
+def _worth_framing(place: Places, nodes: Sequence[ir.Node], tails: Iterable[Sequence[ir.Node]]) -> bool:
+    """False for a lone Scan, which has memory of its own and packs its weights once, and without any."""
+    stretch = _stretch(place, nodes)
+    works = {node for node in stretch if node.op_type not in ASSEMBLY}
+    works = works.difference(*_within(tails, set(nodes)))
+    return len(works) != 1 and any(node.op_type == "Scan" for node in works) and can_frame(stretch)
+
+
+def _within(tails: Iterable[Sequence[ir.Node]], members: set[ir.Node]) -> list[Sequence[ir.Node]]:
+    return [tail for tail in tails if members.issuperset(tail)]
 
 
 def _stretch(place: Places, nodes: Collection[ir.Node]) -> list[ir.Node]:

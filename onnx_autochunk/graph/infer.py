@@ -28,12 +28,23 @@ def check_types(model: ir.Model) -> None:
     """
     for node in model.graph.all_nodes():
         _check_attributes(node, model.opset_imports)
-    inferred = onnx.shape_inference.infer_shapes(_skeleton(model), check_type=True, strict_mode=True)
-    found = ir.from_proto(inferred).graph.all_nodes()
-    for node, same in zip(model.graph.all_nodes(), found, strict=True):
-        for value, known in zip(node.outputs, same.outputs, strict=True):
-            if known.shape is not None and known.shape.is_static():
-                value.shape, value.type = known.shape, known.type
+    inferred = onnx.shape_inference.infer_shapes(_outlined(model), check_type=True, strict_mode=True)
+    _take(model.graph, inferred.graph)
+
+
+def _take(graph: ir.Graph, found: onnx.GraphProto) -> None:
+    """What was found of the results of a graph's nodes, and of those in bodies."""
+    types = {info.name: info.type for info in (*found.value_info, *found.output)}
+    for node, same in zip(graph, found.node, strict=True):
+        for value in node.outputs:
+            kind = types.get(str(value.name))
+            shape = None if kind is None else ir.serde.deserialize_type_proto_for_shape(kind)
+            if kind is not None and shape is not None and shape.is_static():
+                value.shape, value.type = shape, ir.serde.deserialize_type_proto_for_type(kind)
+        bodies = {attribute.name: attribute.g for attribute in same.attribute}
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.GRAPH:
+                _take(attribute.as_graph(), bodies[attribute.name])
 
 
 def _check_attributes(node: ir.Node, opsets: Mapping[str, int]) -> None:
@@ -73,17 +84,53 @@ def _range_lengths(graph: Graph) -> Iterator[int]:
                 yield ceil((limit - start) / step) if step else 0
 
 
-def _skeleton(model: ir.Model) -> onnx.ModelProto:
+def _outlined(model: ir.Model) -> onnx.ModelProto:
     """The model without large weights, and without the shapes that it says results have."""
-    copy = model.clone()
-    for graph in copy.graphs():
-        for value in graph.initializers.values():
-            value.const_value = None if value.const_value is None else _outline(value.const_value)
-    for node in copy.graph.all_nodes():
-        if onnx.defs.has(node.op_type, node.domain):
-            for value in node.outputs:
-                value.shape = None
-    return ir.to_proto(copy)
+    made = onnx.ModelProto(ir_version=model.ir_version)
+    for domain, version in model.opset_imports.items():
+        made.opset_import.add(domain=domain, version=version)
+    _write(model.graph, made.graph)
+    return made
+
+
+def _write(graph: ir.Graph, made: onnx.GraphProto) -> None:
+    made.name = graph.name or "graph"
+    made.input.extend(map(ir.serde.serialize_value, graph.inputs))
+    made.output.extend(map(_described, graph.outputs))
+    for value in graph.initializers.values():
+        if value.const_value is not None:
+            made.initializer.append(ir.serde.serialize_tensor(_outline(value.const_value)))
+    for node in graph:
+        _write_node(node, made.node.add())
+        made.value_info.extend(
+            _described(value)
+            for value in node.outputs
+            if value.name and value.type is not None and not value.is_graph_output()
+        )
+
+
+def _write_node(node: ir.Node, made: onnx.NodeProto) -> None:
+    made.op_type, made.domain, made.name, made.overload = (
+        node.op_type, node.domain, node.name or "", node.overload,
+    )  # fmt: skip
+    made.input.extend("" if value is None else str(value.name) for value in node.inputs)
+    made.output.extend(str(value.name) for value in node.outputs)
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            body = made.attribute.add(name=attribute.name, type=onnx.AttributeProto.GRAPH)
+            _write(attribute.as_graph(), body.g)
+        else:
+            made.attribute.append(ir.serde.serialize_attribute(attribute))
+
+
+def _described(value: ir.Value) -> onnx.ValueInfoProto:
+    """A result by its type, and by its shape where inference has to believe it."""
+    info, node = onnx.ValueInfoProto(name=value.name), value.producer()
+    if value.type is not None:
+        ir.serde.serialize_type_into(info.type, value.type)
+        if value.shape is not None and (node is None or not onnx.defs.has(node.op_type, node.domain)):
+            ir.serde.serialize_shape_into(info.type, value.shape)
+    return info
 
 
 def _outline(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
