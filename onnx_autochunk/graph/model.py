@@ -72,6 +72,7 @@ class Op:
         inputs: operand names, "" where an optional operand is absent.
         attributes: plain Python values (int, float, str, tuple of these, ndarray); bodies are in `subgraphs`.
         captures: outer values that the op's subgraphs read.
+        reads: every value the op needs, operands first, then captures; absent operands left out.
     """
 
     index: int
@@ -84,11 +85,10 @@ class Op:
     attributes: Mapping[str, object] = field(default_factory=dict, compare=False)
     captures: tuple[str, ...] = ()
     subgraphs: Mapping[str, Graph] = field(default_factory=dict, compare=False, repr=False)
+    reads: tuple[str, ...] = field(init=False, compare=False, repr=False)
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """Every value the op needs, operands first, then captures; absent operands left out."""
-        return tuple(name for name in self.inputs if name) + self.captures
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reads", tuple(filter(None, self.inputs)) + self.captures)
 
     def integer(self, name: str, default: int) -> int:
         """An integer attribute."""
