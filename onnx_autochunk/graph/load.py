@@ -268,7 +268,8 @@ def _graph(
 
 def _op(index: int, node: ir.Node, opsets: Mapping[str, int], known: frozenset[str]) -> Op:
     domain = "" if node.domain == "ai.onnx" else node.domain
-    bodies = {a.name: a.as_graph() for a in node.attributes.values() if a.type == ir.AttributeType.GRAPH}
+    attributes = tuple(node.attributes.values())
+    bodies = {a.name: a.as_graph() for a in attributes if a.type == ir.AttributeType.GRAPH}
     subgraphs = {
         name: _graph(body, tuple(n for n in body if n.op_type != "Constant"), opsets, known)
         for name, body in bodies.items()
@@ -281,7 +282,7 @@ def _op(index: int, node: ir.Node, opsets: Mapping[str, int], known: frozenset[s
         outputs=tuple(_name(v) for v in node.outputs),
         domain=domain,
         version=opsets.get(domain, 1),
-        attributes={a.name: _plain(a) for a in node.attributes.values() if a.name not in bodies},
+        attributes={a.name: _plain(a) for a in attributes if a.name not in bodies},
         captures=tuple(dict.fromkeys(name for g in subgraphs.values() for name in _free(g))),
         subgraphs=subgraphs,
     )

@@ -280,7 +280,7 @@ class _Writer:
 
     def _reshaped(self, node: ir.Node, shape: Shape) -> None:
         target = self._constant(
-            f"{node.name}/{self.number}/{len(self.nodes)}_shape", ir.tensor(shape, ir.DataType.INT64)
+            f"{node.name}/{self.number}/{len(self.nodes)}_shape", ir.Tensor(np.array(shape, np.int64))
         )
         self._call(node, "Reshape", [self._result, target], shape, ())
 
