@@ -128,7 +128,9 @@ _DEFAULT = Options()
     help="Do again what a report's plan says, without searching; a --budget is checked.",
 )
 @click.option(
-    "--save-as-external-data", is_flag=True, help="Put weights into OUT.onnx.data. Automatic above 2 GB."
+    "--save-as-external-data",
+    is_flag=True,
+    help="Put weights into OUT.onnx.data, or OUT.onnx.1.data where that is taken. Automatic above 2 GB.",
 )
 @click.option(
     "--external-data-threshold",

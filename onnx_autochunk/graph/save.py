@@ -1,14 +1,17 @@
 """IR -> file, all or nothing: written beside its place under another name, then renamed.
 
-Weights of a large model go into one file `<out>.data` beside it, which is renamed first.
+Weights of a large model go into one file beside it, `m.onnx.data`; where there is one, which the old model
+reads, into `m.onnx.1.data`. So renaming the model's file replaces both at once, and then the old one goes.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import onnx_ir as ir
@@ -92,8 +95,22 @@ def _save_whole(model: ir.Model, folder: Path, target: Path) -> None:
 
 
 def _save_external(model: ir.Model, folder: Path, target: Path, threshold_bytes: int) -> None:
-    data = f"{target.name}.data"
-    ir.save(model, folder / target.name, external_data=data, size_threshold_bytes=threshold_bytes)
-    if (folder / data).exists():
-        (folder / data).replace(target.with_name(data))
-    (folder / target.name).replace(target)
+    old = _data_files(target)
+    names = (f"{target.name}.{number}.data" if number else f"{target.name}.data" for number in count())
+    data = next(place for name in names if (place := target.with_name(name)) not in old)
+    ir.save(model, folder / target.name, external_data=data.name, size_threshold_bytes=threshold_bytes)
+    if (folder / data.name).exists():
+        (folder / data.name).replace(data)
+    try:
+        (folder / target.name).replace(target)
+    except OSError:
+        data.unlink(missing_ok=True)
+        raise
+    for place in old:
+        place.unlink(missing_ok=True)
+
+
+def _data_files(target: Path) -> list[Path]:
+    """Weights of the file that is there, and those that killed processes left."""
+    name = re.compile(rf"{re.escape(target.name)}(\.\d+)?\.data")
+    return [place for place in target.parent.iterdir() if name.fullmatch(place.name)]

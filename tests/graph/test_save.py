@@ -74,6 +74,25 @@ def test_a_model_may_replace_the_file_it_came_from(external: bool, tmp_path: Pat
     assert np.array_equal(weights(path)["large"], LARGE)
 
 
+def test_weights_never_take_the_name_of_a_file_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    found = []
+    for _ in range(3):
+        save(model(), path, external=True, threshold_bytes=0)
+        (data,) = {place.name for place in tmp_path.iterdir()} - {"m.onnx"}
+        assert np.array_equal(weights(path)["large"], LARGE)
+        found.append(data)
+    assert found == ["m.onnx.data", "m.onnx.1.data", "m.onnx.data"]
+
+
+def test_weights_of_other_models_stay(tmp_path: Path) -> None:
+    others = {"a.onnx.data", "m.onnx.x.data", "mxonnx.data"}
+    for name in others:
+        (tmp_path / name).write_bytes(b"weights")
+    save(model(), tmp_path / "m.onnx", external=True, threshold_bytes=0)
+    assert {place.name for place in tmp_path.iterdir()} == others | {"m.onnx", "m.onnx.data"}
+
+
 def test_saving_leaves_the_model_as_it_was(tmp_path: Path) -> None:
     kept = model()
     save(kept, tmp_path / "a.onnx", external=True, threshold_bytes=0)
@@ -93,6 +112,17 @@ def _full_disk(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     monkeypatch.setattr(ir, "save", fail)
 
 
+def _no_rename_of_the_model(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    replace = Path.replace
+
+    def fail(source: Path, to: Path) -> Path:
+        if to == path:
+            raise PermissionError(1, "Operation not permitted", str(to))
+        return replace(source, to)
+
+    monkeypatch.setattr(Path, "replace", fail)
+
+
 def _no_rename(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     def fail(_from: Path, to: Path) -> None:
         raise PermissionError(1, "Operation not permitted", str(to))
@@ -101,7 +131,7 @@ def _no_rename(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
 
 
 @pytest.mark.parametrize("external", [False, True])
-@pytest.mark.parametrize("breaks", [_full_disk, _no_rename])
+@pytest.mark.parametrize("breaks", [_full_disk, _no_rename, _no_rename_of_the_model])
 def test_a_failed_write_changes_nothing(
     breaks: Callable[[pytest.MonkeyPatch, Path], None],
     external: bool,
