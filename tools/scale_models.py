@@ -6,7 +6,8 @@ same number, because nothing here is run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -39,6 +40,7 @@ LAYER = """
 """
 PROJECTION = "{i}x = MatMul({x}, {i}wx)"
 SCALARS = (("half", 0.5), ("three", 3.0))
+Weight: TypeAlias = Callable[[str, tuple[int, ...]], onnx.TensorProto]
 
 
 def equal_layers(ops: int) -> onnx.ModelProto:
@@ -63,8 +65,17 @@ def different_layers(ops: int) -> onnx.ModelProto:
     return _model(widths, 1, expansion=2, projected=True)
 
 
+def wide_layers(layers: int, width: int, heads: int, weight: Weight) -> onnx.ModelProto:
+    """A GPT-2 of layers alike, `weight` making its tensors of floats, one after the other."""
+    return _model([width] * layers, heads, expansion=4, weight=weight)
+
+
 def _layers(ops: int, each: int) -> int:
     return max(2, round(ops / each))
+
+
+def _weight(name: str, shape: tuple[int, ...]) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.full(shape, 0.01, np.float32), name)
 
 
 def _model(
@@ -74,18 +85,19 @@ def _model(
     expansion: int,
     projected: bool = False,
     results: Sequence[str] = (),
+    weight: Weight = _weight,
 ) -> onnx.ModelProto:
     before, source, text = widths[0], "x", []
     tensors = [numpy_helper.from_array(np.full((), number, np.float32), name) for name, number in SCALARS]
-    tensors.append(_weight("mask", (TOKENS, TOKENS)))
+    tensors.append(weight("mask", (TOKENS, TOKENS)))
     for number, width in enumerate(widths):
         i = f"l{number}_"
         if projected:
             text.append(PROJECTION.format(i=i, x=source))
-            tensors.append(_weight(f"{i}wx", (before, width)))
+            tensors.append(weight(f"{i}wx", (before, width)))
             source = f"{i}x"
         text.append(LAYER.format(i=i, x=source))
-        tensors += _tensors(i, width, heads, expansion)
+        tensors += _tensors(i, width, heads, expansion, weight)
         before, source = width, f"{i}y"
     ends = [f"float[1,{TOKENS},{width}]" for width in (widths[0], widths[-1])]
     signature = f"({ends[0]} ids) => ({', '.join([f'{ends[1]} out', *results])})"
@@ -95,21 +107,17 @@ def _model(
     return shape_inference.infer_shapes(model, data_prop=True)
 
 
-def _tensors(i: str, width: int, heads: int, expansion: int) -> Iterator[onnx.TensorProto]:
+def _tensors(i: str, width: int, heads: int, expansion: int, weight: Weight) -> Iterator[onnx.TensorProto]:
     wide = expansion * width
     shapes = {
         "g1": (width,), "b1": (width,), "g2": (width,), "b2": (width,),
         "wa": (width, 3 * width), "ba": (3 * width,), "wo": (width, width), "bo": (width,),
         "wu": (width, wide), "bu": (wide,), "wd": (wide, width), "bd": (width,),
     }  # fmt: skip
-    yield from (_weight(f"{i}{name}", shape) for name, shape in shapes.items())
+    yield from (weight(f"{i}{name}", shape) for name, shape in shapes.items())
     sizes = {
         "flat": (TOKENS, width), "triple": (1, TOKENS, 3 * width), "stream": (1, TOKENS, width),
         "heads": (1, TOKENS, heads, width // heads), "wide": (1, TOKENS, wide), "wide2": (TOKENS, wide),
     }  # fmt: skip
     for name, size in sizes.items():
         yield numpy_helper.from_array(np.array(size, np.int64), f"{i}{name}")
-
-
-def _weight(name: str, shape: tuple[int, ...]) -> onnx.TensorProto:
-    return numpy_helper.from_array(np.full(shape, 0.01, np.float32), name)

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from math import prod
 
-import numpy as np
 import onnx_ir as ir
 
 from .written import Shape, WrittenOut, is_known, shape_of, shared_constant, take_out
@@ -310,8 +310,8 @@ def _cut(tensor: ir.TensorProtocol, axis: int, steps: Steps) -> ir.LazyTensor:
     """Steps of an axis of a tensor, taken when they are read."""
 
     def taken() -> ir.TensorProtocol:
-        array = tensor.numpy()[(slice(None),) * axis + (slice(*steps),)]
-        return ir.Tensor(np.ascontiguousarray(array), dtype=tensor.dtype)
+        whole = copy(tensor)  # which unmaps what it maps of a file when it goes; `tensor` would keep it
+        return ir.Tensor(whole.numpy()[(slice(None),) * axis + (slice(*steps),)].copy(), dtype=tensor.dtype)
 
     shape = _resized(tensor.shape.numpy(), axis, steps[1] - steps[0])
     return ir.LazyTensor(taken, tensor.dtype, ir.Shape(shape))

@@ -14,6 +14,7 @@ from onnx import numpy_helper
 
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import weave
+from onnx_autochunk.graph import parts
 from onnx_autochunk.graph.load import load, write_out
 from onnx_autochunk.graph.save import save, weights_bytes
 from onnx_autochunk.options import Form, Options
@@ -227,6 +228,16 @@ def test_weights_are_in_the_file_once_and_read_when_they_are_written(
         assert whole.tobytes() == numpy_helper.to_array(case.model().graph.initializer[0]).tobytes()
         for name, array in outputs_of(case.model()).items():
             check_close(outputs_of(found)[name], array)
+
+
+def test_a_part_of_a_weight_keeps_no_file_mapped(tmp_path: Path) -> None:
+    whole = np.arange(8 * 96, dtype=np.float32).reshape(8, 96)
+    whole.tofile(tmp_path / "w")
+    tensor = ir.ExternalTensor(
+        "w", 0, whole.nbytes, ir.DataType.FLOAT, shape=ir.Shape(whole.shape), name="w", base_dir=tmp_path
+    )
+    assert parts._cut(tensor, 1, (32, 64)).tobytes() == whole[:, 32:64].tobytes()
+    assert tensor.raw is None
 
 
 def test_products_with_one_weight_are_put_back_together_or_not_at_all() -> None:
