@@ -2,7 +2,8 @@
 
 GraphSurgeon writes a weight into every body that captures it: 8 loops over one weight -> 8 weights in the
 file. So copies are merged on the way in, and on the way out a captured weight is the result of a node
-Constant, which bodies know by its name.
+Constant, which bodies know by its name; `onnx.save(..., save_as_external_data=True)` leaves those in the
+file unless it is told `convert_attribute=True`.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def _bodies() -> onnx.ModelProto:
     return model
 
 
-MODELS = {"transformer": transformer(2), "bodies": _bodies()}
+MODELS = {"transformer": transformer(2), "large": transformer(2, width=256), "bodies": _bodies()}
 
 
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
@@ -88,15 +88,30 @@ def test_a_graph_is_chunked_and_every_weight_written_once(name: str, tmp_path: P
 
 
 def _check_equal(original: onnx.ModelProto, out: onnx.ModelProto, folder: Path) -> None:
-    results = []
-    for model in (original, out):
-        file = folder / "model.onnx"
+    files = folder / "in.onnx", folder / "out.onnx"
+    for model, file in zip((original, out), files, strict=True):
         onnx.save(model, file)
-        results.append(
-            run(open_session(file, options=exact_options(threads=1)), random_inputs(read_specs(file), seed=1))
-        )
-    for name, expected in results[0].items():
-        np.testing.assert_allclose(results[1][name], expected, rtol=1e-4, atol=1e-5)
+    _check_equal_files(*files)
+
+
+def _check_equal_files(original: Path, out: Path) -> None:
+    inputs = random_inputs(read_specs(original), seed=1)
+    expected, found = (
+        run(open_session(file, options=exact_options(threads=1)), inputs) for file in (original, out)
+    )
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-5)
+
+
+def test_captured_weights_may_lie_beside_the_file(tmp_path: Path) -> None:
+    gs = pytest.importorskip("onnx_graphsurgeon")
+    original, path = MODELS["large"], tmp_path / "out.onnx"
+    out = gs.export_onnx(autochunk(gs.import_onnx(original), budget="60%", no_verify=True))
+    onnx.save(out, path, save_as_external_data=True, location="out.onnx.data", convert_attribute=True)
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 1.01 * original.ByteSize()
+    assert path.stat().st_size < 0.1 * original.ByteSize()
+    onnx.save(original, tmp_path / "in.onnx")
+    _check_equal_files(tmp_path / "in.onnx", path)
 
 
 def test_without_anything_to_gain_the_graph_comes_back_equal() -> None:
