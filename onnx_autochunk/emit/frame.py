@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import onnx_ir as ir
 
+from .own import own_quantisation
 from .scope import Scope, shape_of
 
 # ORT's blocked convolutions on CPU need their weights in the graph they run in (ORT: NchwcTransformer).
@@ -45,6 +46,7 @@ def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.No
     graph.insert_after(nodes[-1], scope.nodes)
     graph.remove(nodes)
     inner = ir.Graph([seen], results, nodes=nodes, name=body.prefix)
+    own_quantisation(inner, body)
     attributes = [ir.AttrGraph("body", inner), ir.AttrInt64("num_scan_inputs", 1)]
     name = scope.names.fresh(f"{scope.prefix}/Scan")
     scan = ir.Node("", "Scan", [once], attributes, outputs=outer, name=name)

@@ -23,6 +23,7 @@ from ..plan.region import Cut, in_front
 from ..plan.rules import Rules
 from .body import Nest, Patched, Piece, Weaving, copy_ops, patched_operand
 from .calls import Member, chunk_calls, members
+from .own import own_quantisation
 from .scope import Scope, shape_of
 from .unroll import concat, emit_chunk
 
@@ -127,6 +128,7 @@ def _scan(
     constants = list(body.constants.values())
     seen = [seen for _, seen in loop.feeds]
     inner = ir.Graph(seen, results, nodes=body.nodes, initializers=constants, name=body.prefix)
+    own_quantisation(inner, body)
     if planned.nested is not None:
         weaving.nests.append(Nest(_within(weaving, planned, inner, slices, made), planned.nested, body))
     outputs = [

@@ -19,6 +19,7 @@ from ..plan.rules import Rules
 from .body import Weaving
 from .frame import ASSEMBLY, can_frame, frame, frameable
 from .opset import opset_obstacle, raise_opset
+from .own import drop_unread_weights
 from .scope import Names, Scope
 from .splice import replace_region
 from .sweep import SWEEP_OPSET
@@ -51,7 +52,7 @@ class Woven:
         copies = dict(zip(self.model.graph, model.graph, strict=True))
         members = {name: [copies[node] for node in nodes] for name, nodes in self.members.items()}
         tails = [[copies[node] for node in tail] for tail in self.tails]
-        _frame(model.graph, self.plan.groups, frames, members, tails, self.names.copy())
+        _frame(model, self.plan.groups, frames, members, tails, self.names.copy())
         return model
 
     def framings(self) -> tuple[Frames, ...]:
@@ -73,7 +74,7 @@ def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> ir.Model:
         rules: of its ops, where they have been looked up before.
     """
     woven = chunk(loaded, plan, rules)
-    _frame(woven.model.graph, plan.groups, plan.frames, woven.members, woven.tails, woven.names)
+    _frame(woven.model, plan.groups, plan.frames, woven.members, woven.tails, woven.names)
     return woven.model
 
 
@@ -85,6 +86,7 @@ def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> Woven:
     scopes = {loop.name: Scope(f"chunk/{loop.name}", names) for loop in plan.loops}
     added = {loop.name: replace_region(weaving, loop, scopes[loop.name]) for loop in plan.loops}
     _drop_unread(weaving, plan)
+    drop_unread_weights(model)
     alongside = {
         planned.name: [weaving.nodes[index] for index in planned.alongside] for planned in plan.regions
     }
@@ -169,7 +171,7 @@ def _drop_unread(weaving: Weaving, plan: Plan) -> None:
 
 
 def _frame(
-    graph: ir.Graph,
+    model: ir.Model,
     groups: Iterable[Sequence[PlannedRegion]],
     frames: Frames,
     members: Mapping[str, Sequence[ir.Node]],
@@ -177,6 +179,7 @@ def _frame(
     names: Names,
 ) -> None:
     """Put regions, groups of them, or both into frames; `members` are each region's nodes."""
+    graph = model.graph
     if frames in (Frames.REGIONS, Frames.NESTED):
         place = _places(graph)
         members = {
@@ -191,6 +194,7 @@ def _frame(
                 nodes = [node for planned in group for node in members[planned.name]]
                 _framed(graph, place, nodes, tails, Scope(f"frame/{group[0].name}_group", names))
         graph.sort()
+    drop_unread_weights(model)
 
 
 def _places(graph: ir.Graph) -> Places:

@@ -34,8 +34,9 @@ def test_plans_are_of_every_kind(outcomes: Sequence[Outcome]) -> None:
 
 @pytest.mark.xfail(
     strict=True,
-    reason="in a body ONNX Runtime's SimplifiedLayerNormFusion takes 1e-5 for a float16 epsilon of 0.98 that "
-    "is captured from outside, behind the Cast that it inserted; disabling that fusion cures it",
+    reason="ONNX Runtime casts the float16 epsilon of 0.98, which it does not fold in a body, be the epsilon "
+    "captured or the body's own, and SimplifiedLayerNormFusion takes 1e-5 for what is no constant; disabling "
+    "that fusion cures it",
 )
 def test_a_normalization_in_half_keeps_its_epsilon_in_a_body() -> None:
     assert not check(1054).unequal
