@@ -12,6 +12,7 @@ from .options import Budget, Form, Options
 from .pipeline import run
 from .report.progress import Progress
 from .result import Result
+from .runtime.session import default_provider
 
 
 def autochunk(source: Source, *, progress: Progress | None = None, **options: Any) -> Result:
@@ -24,7 +25,8 @@ def autochunk(source: Source, *, progress: Progress | None = None, **options: An
         source: a path, a `ModelProto` or an `onnx_ir.Model`; it is not modified.
         progress: who is told where the work is; nobody by default.
         options: fields of `Options`; `budget` may be text such as "512MiB" or "20%", `form` a name, `plan`
-            a path or the `report.plan` of an earlier result.
+            a path or the `report.plan` of an earlier result, `provider` "cpu" or "cuda": by default "cuda"
+            where ONNX Runtime can use a GPU.
 
     Raises:
         AutochunkError: one of its kinds, each with the exit code of the command line.
@@ -33,6 +35,7 @@ def autochunk(source: Source, *, progress: Progress | None = None, **options: An
         options["budget"] = Budget.parse(options["budget"])
     if isinstance(options.get("form"), str):
         options["form"] = _form(options["form"])
+    options.setdefault("provider", default_provider())
     for name in ("input_data", "plan"):
         if isinstance(options.get(name), str):
             options[name] = Path(options[name])

@@ -24,6 +24,7 @@ from .report import json as report_json
 from .report import progress as report_progress
 from .report import text as report_text
 from .report.record import Report, Status
+from .runtime.session import default_provider
 
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -83,8 +84,8 @@ _DEFAULT = Options()
 @click.option(
     "--provider",
     metavar="NAME",
-    default=_DEFAULT.provider,
-    help="Execution provider to plan and measure for.",
+    help="Execution provider to plan and measure for: cpu or cuda; by default cuda where ONNX Runtime can "
+    "use a GPU.",
 )
 @click.option("--form", type=_FORMS, default=_DEFAULT.form.value, help="How regions are written.")
 @click.option(
@@ -199,6 +200,7 @@ def main(
 
 def _options(values: dict[str, Any]) -> Options:
     values |= {name: _no_repeats(name, values[name]) for name in ("dims", "input_shapes")}
+    values["provider"] = values["provider"] or default_provider()
     return Options(**values | {"form": Form(values["form"])}).validate()
 
 

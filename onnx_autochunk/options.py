@@ -14,7 +14,7 @@ from pathlib import Path
 from .errors import UsageError
 
 DEFAULT_MAX_SLOWDOWN = 1.05
-PROVIDERS = ("cpu",)
+PROVIDERS = ("cpu", "cuda")
 
 _UNITS: Mapping[str, int] = {
     "": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
@@ -77,7 +77,8 @@ class Options:
             is given.
         dims: reference sizes of symbolic dims, by name.
         input_shapes: reference shapes of inputs whose dims have no name.
-        provider: the execution provider that is planned and measured for.
+        provider: the execution provider that is planned and measured for; where it is left out, the command
+            line and `autochunk` take "cuda" if ONNX Runtime can use a GPU here.
         input_data: an .npz file with an array for each input: their reference shapes, and what the models are
             verified and measured with.
         form: how every region is written.

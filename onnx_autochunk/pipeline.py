@@ -87,7 +87,7 @@ def _replayed(stages: Stages, loaded: Loaded, path: Path | None, saved: SavedPla
     """Carry out a plan that was made before."""
     options, predicted = stages.options, _simulated(stages, loaded)
     trials = _trials(options, loaded, searches=False)
-    plan = restore(trials.planner, usable_forms(loaded.model, options), saved.record)
+    plan = restore(trials.planner, usable_forms(loaded, options), saved.record)
     before = _before(stages, loaded, predicted, bench)
     goal = _goal(options, before, trials)
     attempts = Attempts(stages, trials, bench, goal)
@@ -104,7 +104,7 @@ def _simulated(stages: Stages, loaded: Loaded) -> int:
 
 def _trials(options: Options, loaded: Loaded, *, searches: bool) -> Trials:
     """Everything that plans for the model are made of and tried with."""
-    forms, rewritable = usable_forms(loaded.model, options), write_out(loaded)
+    forms, rewritable = usable_forms(loaded, options), write_out(loaded)
     prices = CostModel.load(options.provider)
     planner = make_planner(rewritable.graph, options, prices, forms, searches=searches)
     return Trials(planner, rewritable)

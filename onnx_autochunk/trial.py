@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import onnx_ir as ir
 
 from .cost.packing import packing_seconds
+from .cuda.check import check
 from .emit.weave import chunk, weave
 from .graph.load import Loaded, derive
 from .memory.lifetime import Timeline, simulate
@@ -118,8 +119,13 @@ class Trials:
 
     def replayed(self, plan: Plan) -> Trial:
         """Emit a plan in the frames that it names."""
-        model = weave(self.loaded, plan, self.planner.setting.rules)
+        model = weave(self.loaded, plan, self.planner.setting.rules, self.provider)
         return Trial(plan, model, *self._on_paper(model))
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that models are written for."""
+        return self.planner.options.provider
 
     def smallest(self) -> Trial | None:
         """Of the plans near the floor, or the front's end, the one with the least peak as emitted."""
@@ -179,8 +185,9 @@ class Trials:
         if plan.regions not in self._known:
             if self._known:
                 gc.collect()  # models refer to themselves
-            woven = chunk(self.loaded, plan, self.planner.setting.rules)
+            woven = chunk(self.loaded, plan, self.planner.setting.rules, self.provider)
             models = [(frames, woven.framed(frames)) for frames in woven.framings()]
+            models = [(frames, model) for frames, model in models if self._suits(frames, model)]
             drafts = [
                 (_Draft(replace(plan, frames=frames), *self._on_paper(model)), model)
                 for frames, model in models
@@ -189,16 +196,20 @@ class Trials:
             self._known[plan.regions] = tuple(draft for draft, _ in drafts)
         return self._known[plan.regions]
 
+    def _suits(self, frames: Frames, model: ir.Model) -> bool:
+        """False for frames around ops that CUDA leaves to the CPU."""
+        return self.provider != "cuda" or frames is Frames.NONE or not check(derive(model).graph).bad
+
     def _on_paper(self, model: ir.Model) -> tuple[Timeline, float]:
         """Memory of a model over time, and what packing weights at every call adds to its time ratio."""
         graph, planner = derive(model).graph, self.planner
-        packing_s = packing_seconds(graph, planner.seconds.model)
-        timeline = simulate(graph, provider=planner.options.provider)
+        packing_s = packing_seconds(graph, planner.seconds.model) if self.provider == "cpu" else 0.0
+        timeline = simulate(graph, provider=self.provider)
         return timeline, packing_s / max(planner.baseline_seconds, 1e-9)
 
     def _emitted(self, draft: _Draft) -> Trial:
         if self._latest is not None and self._latest[0] is draft:
             model = self._latest[1]
         else:
-            model = weave(self.loaded, draft.plan, self.planner.setting.rules)
+            model = weave(self.loaded, draft.plan, self.planner.setting.rules, self.provider)
         return Trial(draft.plan, model, draft.timeline, draft.packing)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import onnx
 import pytest
 
@@ -11,6 +13,8 @@ from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.trial import Trials
 from tests.plan.graphs import transformer
 from tests.scripted import PRICES, Bench, install
+
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what is tested here is planned, and measured, for the CPU
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ BAD = {
     "threads": Options(threads=-1),
     "dim S=0": Options(dims={"S": 0}),
     "input shape x": Options(input_shapes={"x": (1, 0)}),
-    "provider 'cuda'.*: cpu": Options(provider="cuda"),
+    "provider 'tpu'.*: cpu, cuda": Options(provider="tpu"),
     "exclude each other": Options(budget=Budget(share=0.2), max_slowdown=1.1),
     "best_effort.*budget": Options(best_effort=True),
     "tune measures plans": Options(tune=True, no_verify=True),

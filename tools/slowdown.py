@@ -128,7 +128,7 @@ class Subject:
 
     def _trials(self, form: Form) -> Trials:
         options = Options(form=form)
-        forms = usable_forms(self.loaded.model, options)
+        forms = usable_forms(self.loaded, options)
         planner = make_planner(self.loaded.graph, options, CostModel.load(options.provider), forms)
         return Trials(planner, self.loaded)
 

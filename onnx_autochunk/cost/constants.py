@@ -85,7 +85,21 @@ def read_profile(provider: str) -> dict[str, Any]:
         known = sorted(entry.name.removesuffix(".json") for entry in profiles.iterdir())
         raise UsageError(f"no cost profile for provider {provider!r}; there is {', '.join(known)}") from error
     profile: dict[str, Any] = json.loads(text)
-    return profile
+    return _assumed(profile) if "like" in profile else profile
+
+
+def _assumed(profile: Mapping[str, Any]) -> dict[str, Any]:
+    """Prices that nobody has measured: another provider's, but for what a call and an iteration cost.
+
+    Those of a device that is `times_faster` weigh so many times more beside prices that stay as they are:
+    only the ratio of prices counts.
+    """
+    base, scale = read_profile(profile["like"]), profile["times_faster"]
+    numbers = {
+        "dispatch_s": profile["dispatch_s"] * scale,
+        "iteration": {form: [base_s * scale, 0.0] for form, base_s in profile["iteration_s"].items()},
+    }
+    return {**base, "provider": profile["provider"], "constants": base["constants"] | numbers}
 
 
 def to_constants(profile: Mapping[str, Any]) -> Constants:

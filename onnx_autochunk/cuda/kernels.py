@@ -11,14 +11,14 @@ Source: docs/OperatorKernels.md; how a kernel is looked up: onnxruntime/core/fra
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from ..graph.model import Op, Value
+from ..graph.model import Graph, Op, Value
 
 FILE = Path(__file__).with_name("kernels.json")
 STANDARD = "ai.onnx"
@@ -103,6 +103,26 @@ def lacks(op: Op, values: Mapping[str, Value]) -> str | None:
         return f"no CUDA kernel for version {version} of the operator"
     wrong = [_wrong_type(op, kernel, values) for kernel in serving]
     return None if None in wrong else wrong[0]
+
+
+def loses_kernel(graph: Graph, opset: int) -> Op | None:
+    """The first op, in bodies too, that has a CUDA kernel now and none once the model is raised to `opset`.
+
+    Args:
+        graph: with the types of its values.
+        opset: version of ai.onnx.
+    """
+    return next(_losing(graph, opset, {}), None)
+
+
+def _losing(graph: Graph, opset: int, outer: Mapping[str, Value]) -> Iterator[Op]:
+    values = {**outer, **graph.values}
+    for op in graph.ops:
+        raised = replace(op, version=max(opset, op.version))
+        if not op.domain and lacks(op, values) is None and lacks(raised, values) is not None:
+            yield op
+        for body in op.subgraphs.values():
+            yield from _losing(body, opset, values)
 
 
 def _wrong_type(op: Op, kernel: Kernel, values: Mapping[str, Value]) -> str | None:

@@ -36,6 +36,7 @@ class Weaving:
         nodes: the model's node for each op.
         values: the value that now stands for each name.
         nests: bodies that were written and are to be rewritten themselves.
+        provider: the execution provider that it is written for.
     """
 
     home: ir.Graph
@@ -44,6 +45,7 @@ class Weaving:
     nodes: Sequence[ir.Node]
     values: dict[str, ir.Value]
     nests: list[Nest] = field(default_factory=list)
+    provider: str = "cpu"
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a value that is cut, so that it is known."""

@@ -70,11 +70,22 @@ class Loop:
         return seen
 
     def slice(self, cut: Cut) -> ir.Value:
-        """A chunk of an input, sliced by the body between bounds that are handed to it."""
-        value = self.weaving.values[cut.value]
-        start, end = self.bounds(cut.position.unit)
+        """A chunk of an input, sliced by the body between bounds that are handed to it.
+
+        A Scan hands in what lies on the GPU, where Slice wants its bounds on the CPU and Gather its indices
+        on the GPU: for CUDA the indices are handed in, and no iteration waits for a copy.
+        """
+        value, axis = self.weaving.values[cut.value], cut.position.axis
         result = self.body.value(f"{cut.value}/slice", value.dtype, self._chunk_shape(cut))
-        return self.body.call("Slice", [value, start, end, self.body.constant([cut.position.axis])], result)
+        if self.weaving.provider == "cuda":
+            return self.body.call("Gather", [value, self._indices(cut.position.unit)], result, {"axis": axis})
+        start, end = self.bounds(cut.position.unit)
+        return self.body.call("Slice", [value, start, end, self.body.constant([axis])], result)
+
+    def _indices(self, unit: int) -> ir.Value:
+        """Where the steps of a chunk lie along an axis with steps of `unit`, as the body sees it."""
+        count, length = self.planned.chunking.count, self.planned.chunking.length * unit
+        return self._handed(np.arange(count * length, dtype=np.int64).reshape(count, length), "indices")
 
     def bounds(self, unit: int) -> tuple[ir.Value, ir.Value]:
         """Where a chunk starts and ends along an axis with steps of `unit`, as the body sees it."""
@@ -164,7 +175,7 @@ def _within(
         }
         nodes.append(node)
     rules = Rules(body.graph, range(len(body.graph.ops)))
-    return Weaving(home, body.graph, rules, nodes, values)
+    return Weaving(home, body.graph, rules, nodes, values, provider=weaving.provider)
 
 
 def _unstack(weaving: Weaving, scope: Scope, planned: PlannedRegion, cut: Cut, stacked: ir.Value) -> ir.Value:

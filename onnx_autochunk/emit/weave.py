@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import onnx_ir as ir
 
+from ..cuda.kernels import loses_kernel
 from ..errors import UsageError
 from ..graph.load import Loaded
 from ..graph.written import put_back
@@ -65,23 +66,25 @@ class Woven:
         return Frames.NONE, *(frames for frames, differs in found.items() if differs)
 
 
-def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> ir.Model:
+def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str = "cpu") -> ir.Model:
     """The model with the plan's regions chunked and framed; `loaded` stays as it is.
 
     Args:
         loaded: the model.
         plan: for its graph.
         rules: of its ops, where they have been looked up before.
+        provider: the execution provider that it is written for.
     """
-    woven = chunk(loaded, plan, rules)
+    woven = chunk(loaded, plan, rules, provider)
     _frame(woven.model, plan.groups, plan.frames, woven.members, woven.tails, woven.names)
     return woven.model
 
 
-def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> Woven:
+def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str = "cpu") -> Woven:
     """The first half of `weave`, for trying several ways of framing; arguments are the same."""
     model = loaded.model.clone()
-    weaving = _weaving(loaded, model, rules or Rules(loaded.graph, range(len(loaded.graph.ops))))
+    rules = rules or Rules(loaded.graph, range(len(loaded.graph.ops)))
+    weaving = _weaving(loaded, model, rules, provider)
     names = Names(_taken(model))
     scopes = {loop.name: Scope(f"chunk/{loop.name}", names) for loop in plan.loops}
     added = {loop.name: replace_region(weaving, loop, scopes[loop.name]) for loop in plan.loops}
@@ -111,14 +114,16 @@ def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None) -> Woven:
     return Woven(model, plan, members, tuple(scope.tail for scope in scopes.values() if scope.tail), names)
 
 
-def usable_forms(model: ir.Model, options: Options) -> tuple[Form, ...]:
+def usable_forms(loaded: Loaded, options: Options) -> tuple[Form, ...]:
     """The forms that regions of this model may take.
 
     Raises:
         UsageError: the form that was asked for is not among them.
     """
-    limit = options.max_opset
+    model, limit = loaded.model, options.max_opset
     obstacle = opset_obstacle(model, SWEEP_OPSET)
+    if options.provider == "cuda" and not obstacle and (op := loses_kernel(loaded.graph, SWEEP_OPSET)):
+        obstacle = f"{op.type} {op.name!r} would lose its CUDA kernel with opset {SWEEP_OPSET}"
     if limit is not None and max(limit, model.opset_imports.get("", 1)) < SWEEP_OPSET:
         obstacle = f"it needs opset {SWEEP_OPSET}, above --max-opset {limit}"
     if options.form is Form.SWEEP and obstacle:
@@ -146,13 +151,14 @@ def _described(planned: PlannedRegion) -> dict[str, object]:
     }
 
 
-def _weaving(loaded: Loaded, model: ir.Model, rules: Rules) -> Weaving:
+def _weaving(loaded: Loaded, model: ir.Model, rules: Rules, provider: str) -> Weaving:
     """The same records over the copied model: nodes and values are found again by position and name."""
     values = {v.name: v for v in model.graph.inputs if v.name}
     values.update(model.graph.initializers)
     values.update({v.name: v for node in model.graph for v in node.outputs if v.name})
     copies = dict(zip(loaded.model.graph, model.graph, strict=True))
-    return Weaving(model.graph, loaded.graph, rules, tuple(copies[node] for node in loaded.nodes), values)
+    nodes = tuple(copies[node] for node in loaded.nodes)
+    return Weaving(model.graph, loaded.graph, rules, nodes, values, provider=provider)
 
 
 def _taken(model: ir.Model) -> set[str]:

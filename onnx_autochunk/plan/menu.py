@@ -8,12 +8,14 @@ from typing import TypeAlias
 
 from ..graph.model import Graph, Origin
 from ..options import Form
+from .chunking import Chunking
 from .feeders import Front, front_of, in_place
 from .hosts import sweep_hosts
 from .option import Loop, Option, burdens, pareto, prices
 from .price import Footprint, footprint
 from .region import Region, in_front
 from .search import Search
+from .suited import suited
 
 WORTHWHILE = 0.95  # a candidate must lower its interval's peak at least to this share
 DEEP = 0.25  # intervals above this share of the most in use have their bodies searched again
@@ -32,6 +34,8 @@ def options_of(search: Search, region: Region) -> tuple[Option, ...]:
     found: list[Option] = []
     for form in _forms(search, region):
         ways = _menu(search, region, form)
+        if not ways:
+            continue
         costs = _footprints(search, region, ways)
         if search.nested and form is Form.SCAN and before > DEEP * search.most_in_use_bytes:
             ways += tuple(search.nested(search, region, _deep(ways, costs)))
@@ -43,11 +47,25 @@ def options_of(search: Search, region: Region) -> tuple[Option, ...]:
 
 def _fronts(search: Search, region: Region) -> list[Front]:
     """Ways to write the loops in front of a region."""
-    front = front_of(search.setting, region, search.forms) if search.feeds and region.hoisted else None
+    front = front_of(search.setting, region, search.forms) if region.hoisted and not search.inside else None
     if front is None:
         return []
     other = in_place(search.setting.graph, front, search.forms)
-    return [front] if other is None else [front, other]
+    fronts = [front] if other is None else [front, other]
+    return [front for front in fronts if all(_chunkings(search, *feeder) for feeder in _feeders(front))]
+
+
+def _feeders(front: Front) -> Iterator[tuple[Region, Form]]:
+    return zip(front.feeders, front.forms, strict=True)
+
+
+def _chunkings(search: Search, region: Region, form: Form) -> tuple[Chunking, ...]:
+    """Every way to cut a region that suits the provider."""
+    ladder = search.seconds.ladder(region.extent, search.max_chunks)
+    if search.provider != "cuda":
+        return ladder
+    setting = search.setting
+    return suited(setting.graph, setting.rules, region, form, ladder, inside=search.inside)
 
 
 def _deep(options: Sequence[Option], costs: Footprints) -> list[Option]:
@@ -57,7 +75,7 @@ def _deep(options: Sequence[Option], costs: Footprints) -> list[Option]:
 
 def _menu(search: Search, region: Region, form: Form) -> list[Option]:
     """Every way to cut a region; peaks are not known yet."""
-    ladder, seconds = search.seconds.ladder(region.extent, search.max_chunks), search.seconds
+    ladder, seconds = _chunkings(search, region, form), search.seconds
     return [
         Option(form, chunking, 0, *price, seconds.resident_bytes(region, form, chunking))
         for chunking, price in zip(ladder, seconds.of(region, form, ladder), strict=True)
@@ -75,7 +93,7 @@ def _fed(search: Search, options: Sequence[Option], front: Front, costs: Footpri
     The fastest feeders may be hundreds of bodies written out, of which one region can carry the load but
     two cannot, where a few bodies are hardly slower. A Scan has one body however many chunks there are.
     """
-    menus = [_menu(search, *feeder) for feeder in zip(front.feeders, front.forms, strict=True)]
+    menus = [_menu(search, *feeder) for feeder in _feeders(front)]
     spared = sum(map(search.seconds.whole, front.spared))
     orders = (prices,) if set(front.forms) == {Form.SCAN} else (prices, burdens)
     for option in options:

@@ -92,7 +92,7 @@ def _inner(search: Search, body: Body) -> Search:
         (Form.SCAN,),
         search.max_chunks,
         search.provider,
-        feeds=False,  # a `Loop` in a body has none
+        inside=True,
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..cost.model import CostModel
+from ..cuda.placement import place
 from ..graph.model import Graph, Origin
 from ..memory.kernels import is_linear
 from ..memory.lifetime import Timeline, simulate
@@ -246,14 +247,21 @@ def _best_order(graph: Graph, provider: str) -> Timeline:
 
 
 def _excluded(graph: Graph, options: Options) -> frozenset[int]:
-    """Ops that `--include`, `--exclude` or a kernel that is linear in memory already keep out of regions."""
+    """Ops that are kept out of regions.
+
+    By `--include` and `--exclude`, by a kernel that is linear in memory already, or because the CPU runs them
+    where CUDA is planned for: each iteration would copy what they read and give.
+    """
+    elsewhere = place(graph).reasons if options.provider == "cuda" else {}
 
     def keeps_out(name: str) -> bool:
         if options.include and not re.search(options.include, name):
             return True
         return bool(options.exclude and re.search(options.exclude, name))
 
-    return frozenset(op.index for op in graph.ops if keeps_out(op.name) or is_linear(op))
+    return frozenset(
+        op.index for op in graph.ops if keeps_out(op.name) or is_linear(op) or op.index in elsewhere
+    )
 
 
 def _readable(name: str) -> str:

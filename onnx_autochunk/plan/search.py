@@ -30,7 +30,7 @@ class Search:
         nested: searches the bodies of regions again; None leaves them as they are.
         low: intervals that stay under this share of the most in use are left alone.
         high: so are those that reach this share, which were searched before.
-        feeds: regions may have feeders.
+        inside: it is a body's; regions have no feeders there.
     """
 
     setting: Setting
@@ -44,7 +44,7 @@ class Search:
     nested: Nested | None = None
     low: float = LOW
     high: float = inf
-    feeds: bool = True
+    inside: bool = False
 
     @cached_property
     def most_in_use_bytes(self) -> int:

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +19,7 @@ import onnx.parser
 from numpy.typing import NDArray
 
 from ..errors import ModelError, UsageError
+from . import device
 from .library import onnxruntime
 
 if TYPE_CHECKING:
@@ -90,7 +94,11 @@ def disable(options: ort.SessionOptions, optimizers: str) -> ort.SessionOptions:
 
 
 def open_session(
-    path: str | os.PathLike[str], *, options: ort.SessionOptions, provider: str = "cpu"
+    path: str | os.PathLike[str],
+    *,
+    options: ort.SessionOptions,
+    provider: str = "cpu",
+    settings: Mapping[str, str] | None = None,
 ) -> ort.InferenceSession:
     """Load a model.
 
@@ -98,23 +106,65 @@ def open_session(
         path: the ONNX file.
         options: from one of the functions above.
         provider: a key of `PROVIDERS`; what it lacks runs on the CPU.
+        settings: of the provider, on top of its own, such as `gpu_mem_limit`.
 
     Raises:
         ModelError: ONNX Runtime does not accept the model.
         UsageError: the provider is unknown or not available here.
     """
-    providers = _providers(provider)
-    try:
-        return onnxruntime().InferenceSession(os.fspath(path), options, providers=providers)
-    except Exception as error:  # its binding raises a dozen classes that share no base class
-        raise ModelError(f"{os.fspath(path)}: ONNX Runtime does not load the model: {error}") from error
+    return _opened(os.fspath(path), os.fspath(path), options, provider, settings or {})
 
 
-def start_library() -> None:
-    """Load a model of one node and drop it: what ONNX Runtime needs for itself is there from then on."""
+def start_library(provider: str = "cpu") -> None:
+    """Load a model of one node and drop it: what ONNX Runtime needs for itself is there from then on.
+
+    Raises:
+        UsageError: the provider is unknown or not available here.
+    """
     text = '<ir_version: 8, opset_import: ["": 17]> g (float[1] x) => (float[1] y) { y = Neg(x) }'
     model = onnx.parser.parse_model(text).SerializeToString()
-    onnxruntime().InferenceSession(model, default_options(threads=1), providers=["CPUExecutionProvider"])
+    _opened("one node", model, default_options(threads=1), provider, {})
+
+
+@cache
+def default_provider() -> str:
+    """The provider to plan for where none is named: "cuda" where ONNX Runtime runs on a GPU here."""
+    if not device.has_gpu():
+        return "cpu"
+    try:
+        start_library("cuda")
+    except (ModelError, UsageError):
+        return "cpu"
+    return "cuda"
+
+
+def _opened(
+    name: str, model: str | bytes, options: ort.SessionOptions, provider: str, settings: Mapping[str, str]
+) -> ort.InferenceSession:
+    """A session that really has the provider: ONNX Runtime takes the CPU's, and says so in its log only."""
+    (wanted, own), *others = _providers(provider)
+    _require_gpu(provider)
+    try:
+        session = onnxruntime().InferenceSession(
+            model, options, providers=[(wanted, own | dict(settings)), *others]
+        )
+    except Exception as error:  # its binding raises a dozen classes that share no base class
+        raise ModelError(f"{name}: ONNX Runtime does not load the model: {error}") from error
+    if wanted not in session.get_providers():
+        raise UsageError(f"{wanted} does not start here: its libraries (CUDA, cuDNN) are missing or too old")
+    return session
+
+
+def _require_gpu(provider: str) -> None:
+    """Find the libraries of the provider, which may lie in Python packages of their own."""
+    if provider != "cuda":
+        return
+    if not device.has_gpu():
+        raise UsageError("the NVIDIA driver shows no GPU here; choose --provider cpu, or --no-verify")
+    preload = getattr(onnxruntime(), "preload_dlls", None)  # ONNX Runtime 1.21
+    if preload is not None:
+        with contextlib.redirect_stdout(sys.stderr):  # it prints what it does not find
+            preload()
 
 
 def _providers(provider: str) -> list[tuple[str, dict[str, str]]]:
@@ -147,16 +197,38 @@ def _is_plain(session: ort.InferenceSession) -> bool:
     return all(kind.startswith("tensor(") and kind != "tensor(string)" for kind in types)
 
 
-def runner(session: ort.InferenceSession, feeds: Mapping[str, Array]) -> Callable[[], None]:
+def runner(
+    session: ort.InferenceSession, feeds: Mapping[str, Array], provider: str = "cpu"
+) -> Callable[[], None]:
     """A function without arguments that runs the session once and drops what it computed.
 
     Nothing but ONNX Runtime's own work is in it: inputs are converted before, outputs not copied to numpy.
+    Inputs lie on the GPU before and outputs stay there; it returns when the GPU has done its work.
     """
+    if provider == "cuda":
+        return _on_device(session, feeds)
     names = [output.name for output in session.get_outputs()]
     if _is_plain(session):
         values = ort_values(feeds)
         return lambda: _drop(session.run_with_ort_values(names, values))
     return lambda: _drop(session.run(names, dict(feeds)))
+
+
+def _on_device(session: ort.InferenceSession, feeds: Mapping[str, Array]) -> Callable[[], None]:
+    binding, names = session.io_binding(), [output.name for output in session.get_outputs()]
+    for name, array in feeds.items():
+        value = onnxruntime().OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), "cuda", device.FIRST)
+        binding.bind_ortvalue_input(name, value)
+
+    def once() -> None:
+        for name in names:
+            binding.bind_output(name, "cuda", device.FIRST)
+        binding.synchronize_inputs()
+        session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        binding.clear_binding_outputs()
+
+    return once
 
 
 def _drop(_: object) -> None:

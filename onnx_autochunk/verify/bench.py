@@ -54,7 +54,7 @@ class Bench:
     def baseline(self) -> PeakMeasurement:
         """Memory of the original."""
         with explained(self.original, advice=NO_VERIFY):
-            return measure_peak(self.original, self.inputs[0], threads=self.options.threads)
+            return self.measure(self.original)
 
     def predict(self, model: ir.Model) -> int:
         """The peak of a model on ONNX Runtime's own graph of it, without running it."""
@@ -91,8 +91,9 @@ class Bench:
         return found
 
     def measure(self, path: Path) -> PeakMeasurement:
-        """Memory of a rewritten model."""
-        return measure_peak(path, self.inputs[0], threads=self.options.threads)
+        """Memory of a model."""
+        options = self.options
+        return measure_peak(path, self.inputs[0], provider=options.provider, threads=options.threads)
 
     def time(self, path: Path) -> TimeMeasurement:
         """Time of a rewritten model against the original, settled where a time ratio decides."""

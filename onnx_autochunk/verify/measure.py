@@ -23,6 +23,7 @@ from ..runtime import launch
 from ..runtime.launch import EXACT_MEMORY, Json
 from ..runtime.session import default_options, disable, exact_options, open_session, runner, start_library
 from .arrays import Array, load_arrays, save_arrays
+from .device import measure_device
 
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -83,26 +84,30 @@ def measure_peak(
     path: str | os.PathLike[str],
     inputs: Mapping[str, Array],
     *,
+    provider: str = "cpu",
     threads: int | None = None,
     default_session: bool = True,
     disabled: str = "",
     timeout_s: float | None = None,
 ) -> PeakMeasurement:
-    """Measure the memory of one model on the CPU provider.
+    """Measure the memory of one model; on CUDA, of the GPU.
 
     Args:
         path: the ONNX file.
         inputs: arrays by input name; they are not counted.
+        provider: "cpu" or "cuda", of which the arguments from `default_session` on are not for the second.
         threads: threads within an operator; None or 0 leaves the number to ONNX Runtime.
         default_session: measure `default_session_rise_bytes` too, in a second child.
         disabled: optimizers to run without, for models on which one crashes; see `session.disable`.
         timeout_s: for each child.
 
     Raises:
-        UsageError: this system has no /proc with a resettable high-water mark.
+        UsageError: this system has no /proc with a resettable high-water mark, or no GPU that tells.
         ModelError: ONNX Runtime does not accept the model.
         ChildError: the run failed, was killed or took too long.
     """
+    if provider == "cuda":
+        return _device_peak(path, inputs, threads)
     _require_proc()
     with _saved(inputs) as folder:
         request = {"path": str(Path(path).absolute()), "inputs": folder, "threads": threads}
@@ -113,6 +118,15 @@ def measure_peak(
             default = launch.call(_default_rise, request, environment=EXACT_MEMORY, timeout_s=timeout_s)
             rise = default["rise_bytes"]
     return PeakMeasurement(exact["peak_bytes"], exact["resident_bytes"], exact["load_s"], rise)
+
+
+def _device_peak(
+    path: str | os.PathLike[str], inputs: Mapping[str, Array], threads: int | None
+) -> PeakMeasurement:
+    found = measure_device(path, inputs, threads=threads)
+    if found.bytes is None:
+        raise UsageError("neither this ONNX Runtime nor the NVIDIA driver tells what a run holds")
+    return PeakMeasurement(found.bytes, found.resident_bytes or 0, found.load_s)
 
 
 def measure_time(
@@ -261,6 +275,7 @@ def _time_pairs(request: Json) -> Json:
                 path, options=default_options(threads=request["threads"]), provider=request["provider"]
             ),
             feeds,
+            request["provider"],
         )
         for path in request["paths"]
     )

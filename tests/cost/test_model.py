@@ -140,7 +140,7 @@ def test_resident_bytes_of_written_out_chunks_are_those_measured() -> None:
 
 
 def test_only_calibrated_providers_have_a_model() -> None:
-    with pytest.raises(UsageError, match="no cost profile for provider 'abacus'; there is cpu"):
+    with pytest.raises(UsageError, match="no cost profile for provider 'abacus'; there is cpu, cuda"):
         CostModel.load("abacus")
 
 

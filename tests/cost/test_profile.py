@@ -30,6 +30,14 @@ def test_profile_says_what_it_was_measured_with() -> None:
     assert PROFILE.keys() == {"schema", "onnxruntime", "provider", "threads", "constants", "points"}
 
 
+def test_prices_of_cuda_are_assumed_to_be_the_cpus_with_dearer_calls() -> None:
+    cpu, cuda = (CostModel.load(provider).constants for provider in ("cpu", "cuda"))
+    assert cuda.provider == "cuda"
+    assert cuda.dispatch_s == pytest.approx(200 * 6e-6)
+    assert cuda.iteration["scan"].base_s == pytest.approx(200 * 3e-5)
+    assert (cuda.product_s, cuda.excess_s, cuda.load) == (cpu.product_s, cpu.excess_s, cpu.load)
+
+
 def test_profile_survives_reading_and_writing() -> None:
     assert to_json(to_constants(PROFILE))["constants"]["product_s"] == PROFILE["constants"]["product_s"]
     constants = CostModel.load().constants

@@ -1,49 +1,32 @@
-"""What the example models, chunked in each form, would do badly on CUDA: these kinds of findings only."""
+"""The example models, chunked for CUDA in each form: no body leaves the GPU, or runs badly there."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
 from onnx_autochunk import autochunk
 from onnx_autochunk.cuda.check import check
-from onnx_autochunk.cuda.findings import CudaReport
+from onnx_autochunk.cuda.findings import CudaReport, Kind
+from onnx_autochunk.errors import UsageError
 from onnx_autochunk.graph.load import load
+from onnx_autochunk.verify.equality import compare_models
+from onnx_autochunk.verify.inputs import random_inputs, read_specs
 from tests.example_models import exported
 from tools.cuda_static import main
 
-BOUNDS = (
-    "copied Scan to the CPU"  # of the Slices in a body: they are scanned, and a Scan keeps them on the GPU
-)
-UNEQUAL = "slow parts Concat N unequal parts"  # a last chunk that is shorter, and Concats of the models
-MANY = "slow parts Concat N parts, more than N"
-VIEWS = "unaligned Scan views N bytes apart, not a multiple of N"
-NORMS = {  # a sweep raises the opset to 24, and CUDA's kernel of this operator ends with opset 21
-    "runs on the CPU InstanceNormalization no CUDA kernel for version N of the operator",
-    "copied InstanceNormalization to the CPU",
-    "copied Reshape to the GPU",
-}
-FINDINGS = [
-    ("gpt2", "float32", "scan", {BOUNDS, UNEQUAL}),
-    ("gpt2", "float32", "sweep", set()),
-    ("gpt2", "float32", "unroll", {UNEQUAL}),
-    ("gpt2", "float16", "scan", {BOUNDS}),
-    ("gpt2", "float16", "sweep", set()),
-    ("gpt2", "float16", "unroll", set()),
-    ("gpt2", "bfloat16", "scan", {BOUNDS}),
-    ("gpt2", "bfloat16", "sweep", set()),
-    ("gpt2", "bfloat16", "unroll", set()),
-    ("vit", "float32", "scan", {BOUNDS, UNEQUAL, VIEWS}),
-    ("vit", "float32", "sweep", {UNEQUAL}),
-    ("vit", "float32", "unroll", {UNEQUAL}),
-    ("vit", "float16", "scan", {BOUNDS, UNEQUAL, VIEWS}),
-    ("vit", "float16", "unroll", {UNEQUAL}),
-    ("evoformer", "float32", "scan", {BOUNDS}),
-    ("evoformer", "float32", "unroll", {UNEQUAL, MANY}),
-    ("unet", "float32", "sweep", {UNEQUAL, *NORMS}),
+FORMS = ("auto", "scan", "unroll")
+MODELS = [
+    *(("gpt2", dtype, form) for dtype in ("float32", "float16", "bfloat16") for form in FORMS),
+    *(("vit", dtype, form) for dtype in ("float32", "float16") for form in FORMS),
+    *(("evoformer", "float32", form) for form in FORMS),
+    ("evoformer", "float16", "auto"),
+    ("unet", "float16", "auto"),
+    ("gpt2", "float32", "sweep"),
+    ("vit", "float32", "sweep"),
 ]
+WRITTEN_OUT = {Kind.PARTS}  # Concats of a last chunk that is shorter, and of the models: once in a run
 
 
 @pytest.fixture(scope="module")
@@ -51,31 +34,43 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
 
 
-def chunked(source: Path, form: str, target: Path) -> CudaReport:
-    result = autochunk(source, budget="40%", form=form, no_verify=True, best_effort=True)
-    assert {region.form for region in result.report.regions} == {form}
+def chunked(source: Path, form: str, target: Path, provider: str = "cuda") -> CudaReport:
+    result = autochunk(source, budget="40%", form=form, provider=provider, no_verify=True, best_effort=True)
+    forms = {region.form for region in result.report.regions}
+    assert forms and (form == "auto" or forms == {form})
     result.save(target)
     return check(load(target).graph)
 
 
-def kinds(report: CudaReport) -> set[str]:
-    return {re.sub(r"\d+", "N", f"{f.kind.value} {f.type} {f.why}") for f in report.findings}
-
-
-@pytest.mark.parametrize(("name", "dtype", "form", "findings"), FINDINGS)
-def test_findings_of_chunked_models(
-    name: str, dtype: str, form: str, findings: set[str], folder: Path, tmp_path: Path
+@pytest.mark.parametrize(("name", "dtype", "form"), MODELS)
+def test_chunked_for_cuda_nothing_leaves_the_gpu(
+    name: str, dtype: str, form: str, folder: Path, tmp_path: Path
 ) -> None:
     report = chunked(exported(name, folder, dtype), form, tmp_path / "out.onnx")
-    assert kinds(report) == findings
-    assert kinds(CudaReport(report.bad)) == findings & {BOUNDS}
+    assert report.bad == ()
+    assert {finding.kind for finding in report.findings} <= WRITTEN_OUT
+    assert {finding.times for finding in report.findings} <= {1}
+
+
+@pytest.mark.parametrize("name", ["gpt2", "vit", "evoformer"])
+def test_chunked_for_cuda_a_model_computes_the_same(name: str, folder: Path, tmp_path: Path) -> None:
+    source, target = exported(name, folder), tmp_path / "out.onnx"
+    chunked(source, "scan", target)
+    inputs = [random_inputs(read_specs(source), seed=0)]
+    assert compare_models(source, target, inputs, threads=1).passed
+
+
+def test_what_would_lose_its_kernel_keeps_its_opset(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"InstanceNormalization .* would lose its CUDA kernel"):
+        autochunk(exported("unet", folder), form="sweep", provider="cuda", no_verify=True)
 
 
 def test_the_command_prints_a_table_and_fails_where_a_body_leaves_the_gpu(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = exported("gpt2", folder)
-    chunked(source, "scan", tmp_path / "scan.onnx")
+    report = chunked(source, "scan", tmp_path / "scan.onnx", provider="cpu")
+    assert {(finding.kind, finding.type) for finding in report.bad} == {(Kind.COPY, "Scan")}
     assert main([str(source)]) == 0
     assert capsys.readouterr().out == f"## {source}\n\nNothing found.\n\n"
     assert main([str(source), str(tmp_path / "scan.onnx")]) == 1

@@ -12,6 +12,7 @@ from onnx_autochunk.emit.opset import CHANGED, OLDEST, opset_obstacle, raise_ops
 from onnx_autochunk.emit.sweep import SWEEP_OPSET
 from onnx_autochunk.emit.weave import usable_forms
 from onnx_autochunk.errors import UsageError
+from onnx_autochunk.graph.load import load
 from onnx_autochunk.options import Form, Options
 
 PLAIN = "(float[4] x) => (float[4] y) { y = Relu(x) }"
@@ -28,9 +29,15 @@ INNER = """(bool c, float[4] x) => (float[4] y) {
 }"""
 
 
+POOLED = "(float[1,4,8,8] x) => (float[1,4,8,8] y) { y = MaxPool<kernel_shape=[1,1]>(x) }"
+
+
+def _parsed(text: str, opset: int) -> onnx.ModelProto:
+    return onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": {opset}]> g {text}')
+
+
 def _model(text: str, opset: int) -> ir.Model:
-    made = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": {opset}]> g {text}')
-    return ir.from_proto(made)
+    return ir.from_proto(_parsed(text, opset))
 
 
 OBSTACLES = {
@@ -83,10 +90,19 @@ def test_forms_that_may_be_used(
     text, opset, form, limit = case
     options = Options(form=form, max_opset=limit)
     if isinstance(forms, tuple):
-        assert usable_forms(_model(text, opset), options) == forms
+        assert usable_forms(load(_parsed(text, opset)), options) == forms
     else:
         with pytest.raises(UsageError, match=forms):
-            usable_forms(_model(text, opset), options)
+            usable_forms(load(_parsed(text, opset)), options)
+
+
+def test_opsets_are_not_raised_where_an_operator_would_lose_its_cuda_kernel() -> None:
+    loaded = load(_parsed(POOLED, 20))
+    assert Form.SWEEP in usable_forms(loaded, Options())
+    assert usable_forms(loaded, Options(provider="cuda")) == (Form.SCAN, Form.UNROLL)
+    assert Form.SWEEP in usable_forms(load(_parsed(PLAIN, 20)), Options(provider="cuda"))
+    with pytest.raises(UsageError, match=r"MaxPool.*would lose its CUDA kernel with opset 24"):
+        usable_forms(loaded, Options(provider="cuda", form=Form.SWEEP))
 
 
 def _incompatible() -> set[tuple[str, int]]:

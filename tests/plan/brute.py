@@ -89,7 +89,7 @@ class Brute:
 
     def __init__(self, loaded: Loaded, options: Options, model: CostModel, most_emitted: int = 400) -> None:
         self.loaded, self.graph, self.options = loaded, loaded.graph, options
-        self.forms = usable_forms(loaded.model, options)
+        self.forms = usable_forms(loaded, options)
         self.order = simulate(self.graph, provider=options.provider).order
         self.rules = Rules(self.graph, self.order)
         self.model = model

@@ -7,9 +7,11 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 
 from onnx_autochunk import errors, runtime
+from onnx_autochunk.runtime import session
 from onnx_autochunk.runtime.session import run
 from tests.runtime.small_models import save
 
@@ -42,11 +44,25 @@ def test_importing_needs_no_onnxruntime_and_using_it_names_the_extras() -> None:
     assert "pip install onnx_autochunk[cpu] or pip install onnx_autochunk[gpu]" in result.stdout
 
 
+def test_a_provider_that_the_session_lacks_is_not_taken_for_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session.start_library("cpu")
+    monkeypatch.setattr(ort.InferenceSession, "get_providers", lambda _: ["AnotherProvider"])
+    with pytest.raises(errors.UsageError, match="CPUExecutionProvider does not start here"):
+        session.start_library("cpu")
+
+
+def test_without_a_gpu_models_are_planned_for_the_cpu() -> None:
+    assert session.default_provider() == "cpu"
+
+
 @pytest.mark.parametrize(
     ("content", "provider", "error", "pattern"),
     [
         (b"not a model", "cpu", errors.ModelError, r"m\.onnx: ONNX Runtime does not load the model"),
         (b"", "tpu", errors.UsageError, r"provider 'tpu' is not supported; choose one of cpu, cuda"),
+        (b"", "cuda", errors.UsageError, r"the NVIDIA driver shows no GPU here"),
     ],
 )
 def test_open_session_failure(

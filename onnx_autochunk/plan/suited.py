@@ -1,0 +1,75 @@
+"""Which chunkings of a region run well on the provider that is planned for.
+
+On CUDA,
+
+1. Concat has a kernel for up to 32 equal parts.
+2. What a Scan hands to its body are views, which many kernels want to begin where an allocation would: rows
+   of a mask `[1, 1, 4097, 4097]` of float32 are 16,388 bytes, and go in chunks of 64.
+3. It hands over what lies on the GPU: an operand that changes from chunk to chunk and is read on the CPU, as
+   the diagonal of a Trilu is, would be copied at each iteration.
+
+Source: `cuda.slow`, `cuda.host`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..axes import Linear, Patch
+from ..cuda.host import host_operands
+from ..cuda.slow import ALIGNED_BYTES, MOST_PARTS
+from ..graph.model import Graph, nbytes
+from ..options import Form
+from .chunking import Chunking
+from .price import is_view
+from .region import Cut, Region
+from .rules import Rules
+
+
+def suited(
+    graph: Graph, rules: Rules, region: Region, form: Form, chunkings: Iterable[Chunking], *, inside: bool
+) -> tuple[Chunking, ...]:
+    """The chunkings that CUDA runs well.
+
+    Args:
+        graph: where the region lies.
+        rules: of its ops.
+        region: what is cut.
+        form: how it is written.
+        chunkings: to choose from.
+        inside: the region lies in a body, where a shorter last chunk would be put together at each iteration.
+    """
+    if form is Form.SWEEP:
+        return tuple(chunkings)
+    if form is Form.UNROLL:
+        return tuple(chunking for chunking in chunkings if chunking.total <= MOST_PARTS)
+    if _hands_to_host(graph, rules, region):
+        return ()
+    return tuple(c for c in chunkings if not (inside and c.tail) and _is_aligned(graph, region, c))
+
+
+def _hands_to_host(graph: Graph, rules: Rules, region: Region) -> bool:
+    for op in (graph.ops[index] for index in region.ops):
+        factor = region.step(op, rules[op.index]).factor
+        for patch in () if factor is None else factor.patches:
+            if patch.target in host_operands(op) and _changes(patch):
+                return True
+    return False
+
+
+def _changes(patch: Patch) -> bool:
+    """Whether chunks of one length get different numbers."""
+    numbers = (patch.numbers,) if isinstance(patch.numbers, Linear) else patch.numbers or ()
+    return any(number.start + number.stop or number.first + number.last for number in numbers)
+
+
+def _is_aligned(graph: Graph, region: Region, chunking: Chunking) -> bool:
+    read = (cut for cut in region.sliced if is_view(graph, cut, even=not chunking.tail))
+    strides = (_chunk_bytes(graph, cut, chunking.length) for cut in (*read, *region.outputs))
+    return all(stride % ALIGNED_BYTES == 0 for stride in strides)
+
+
+def _chunk_bytes(graph: Graph, cut: Cut, length: int) -> int:
+    value = graph.values[cut.value]
+    assert value.shape is not None, "a cut value has a shape"
+    return nbytes(value.dtype, cut.position.sliced_shape(value.shape, length))
