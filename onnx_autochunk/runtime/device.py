@@ -46,6 +46,12 @@ def memory_bytes() -> tuple[int, int] | None:
     return None if any(answers) else (free.value, total.value)
 
 
+def driver_version() -> int | None:
+    """The newest version of CUDA that the driver knows, such as 13000; None where there is no GPU."""
+    driver, number = _driver(), ctypes.c_int()
+    return None if driver is None or driver.cuDriverGetVersion(ctypes.byref(number)) else number.value
+
+
 def name() -> str | None:
     """The first GPU's name; None where there is none."""
     driver, text, device = _driver(), ctypes.create_string_buffer(128), ctypes.c_int()

@@ -205,24 +205,24 @@ def runner(
     Nothing but ONNX Runtime's own work is in it: inputs are converted before, outputs not copied to numpy.
     Inputs lie on the GPU before and outputs stay there; it returns when the GPU has done its work.
     """
-    if provider == "cuda":
-        return _on_device(session, feeds)
     names = [output.name for output in session.get_outputs()]
     if _is_plain(session):
+        if provider == "cuda":
+            return _on_device(session, feeds, "cuda")
         values = ort_values(feeds)
         return lambda: _drop(session.run_with_ort_values(names, values))
     return lambda: _drop(session.run(names, dict(feeds)))
 
 
-def _on_device(session: ort.InferenceSession, feeds: Mapping[str, Array]) -> Callable[[], None]:
+def _on_device(session: ort.InferenceSession, feeds: Mapping[str, Array], place: str) -> Callable[[], None]:
+    """The function for inputs and outputs on a device: binding an input copies it to where it is read."""
     binding, names = session.io_binding(), [output.name for output in session.get_outputs()]
-    for name, array in feeds.items():
-        value = onnxruntime().OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), "cuda", device.FIRST)
+    for name, value in ort_values(feeds).items():
         binding.bind_ortvalue_input(name, value)
 
     def once() -> None:
         for name in names:
-            binding.bind_output(name, "cuda", device.FIRST)
+            binding.bind_output(name, place, device.FIRST)
         binding.synchronize_inputs()
         session.run_with_iobinding(binding)
         binding.synchronize_outputs()

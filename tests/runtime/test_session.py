@@ -13,6 +13,7 @@ import pytest
 from onnx_autochunk import errors, runtime
 from onnx_autochunk.runtime import session
 from onnx_autochunk.runtime.session import run
+from onnx_autochunk.runtime.trace import read_trace
 from tests.runtime.small_models import save
 
 
@@ -51,6 +52,17 @@ def test_a_provider_that_the_session_lacks_is_not_taken_for_used(
     monkeypatch.setattr(ort.InferenceSession, "get_providers", lambda _: ["AnotherProvider"])
     with pytest.raises(errors.UsageError, match="CPUExecutionProvider does not start here"):
         session.start_library("cpu")
+
+
+def test_a_bound_run_leaves_inputs_and_outputs_where_they_are(tmp_path: Path) -> None:
+    path = save(tmp_path, "m", "g (float[4] x) => (float[4] y) { y = Neg(x) }")
+    options = runtime.session_options(threads=1)
+    options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / "profile")
+    opened = runtime.open_session(path, options=options)
+    once = session._on_device(opened, {"x": np.ones(4, np.float32)}, "cpu")
+    once()
+    once()
+    assert read_trace(Path(opened.end_profiling())).calls == {"CPUExecutionProvider": {"Neg": 2}}
 
 
 def test_without_a_gpu_models_are_planned_for_the_cpu() -> None:
