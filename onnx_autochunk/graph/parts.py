@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 from math import prod
 
+import numpy as np
 import onnx_ir as ir
 
 from .written import Shape, WrittenOut, is_known, shape_of, shared_constant, take_out
