@@ -18,7 +18,7 @@ from .emit.weave import chunk, weave
 from .graph.load import Loaded, derive
 from .memory.lifetime import Timeline, simulate
 from .plan.front import front
-from .plan.plan import Burden, Plan, PlannedRegion
+from .plan.plan import Burden, Frames, Plan, PlannedRegion
 from .plan.planner import Planner
 from .verify.compare import Comparison
 from .verify.measure import PeakMeasurement, TimeMeasurement
