@@ -20,6 +20,7 @@ from .region import Cut, Region, in_front
 from .rules import Rules
 
 Shape = tuple[int, ...]
+Lengths = tuple[int, ...]
 REGION_SECONDS = 1e-4  # one more region: a loop to start, and a plan that is harder to read
 
 
@@ -32,7 +33,7 @@ class Seconds:
         self.model = model
         self._shares = self._shares_of_originals()
         self._whole: dict[int, float] = {}
-        self._columns: dict[tuple[int, Position, int], tuple[float, ...]] = {}
+        self._columns: dict[tuple[int, Position, Lengths], tuple[float, ...]] = {}
         self.ladder = cache(ladder)
 
     def total(self) -> float:
@@ -79,7 +80,8 @@ class Seconds:
     def _bodies(self, region: Region, ladder: tuple[Chunking, ...]) -> list[float]:
         """The ops' time over all chunks, for each chunking."""
         if region.accumulator is None:
-            columns = (self._column(region, index, ladder) for index in region.ops)
+            lengths = tuple(chunking.length for chunking in ladder)
+            columns = (self._column(region, index, ladder, lengths) for index in region.ops)
             return [sum(column) for column in zip(*columns, strict=True)]
         return [
             chunking.count * self._chunk(region, chunking.length)
@@ -92,10 +94,12 @@ class Seconds:
         body = body_of(self._graph, region, self._rules, length).graph
         return sum(self.model.op_seconds(op, body, body.shape) for op in body.ops)
 
-    def _column(self, region: Region, index: int, ladder: tuple[Chunking, ...]) -> tuple[float, ...]:
+    def _column(
+        self, region: Region, index: int, ladder: tuple[Chunking, ...], lengths: Lengths
+    ) -> tuple[float, ...]:
         """One op's time over all chunks, for each chunking."""
         place = region.flow[next(name for name in self._graph.ops[index].outputs if name)]
-        key = (index, place, len(ladder))
+        key = (index, place, lengths)
         if key not in self._columns:
             self._columns[key] = tuple(
                 chunking.count * self._op(index, place, chunking.length)

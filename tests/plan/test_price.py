@@ -228,3 +228,12 @@ def test_more_chunks_take_longer_in_the_end(form: Form) -> None:
     assert found[-1][0] > found[0][0]
     assert [load for _, load in found] == sorted(load for _, load in found)
     assert prices.total() == pytest.approx(sum(prices.whole(op.index) for op in source.graph.ops))
+
+
+def test_prices_are_those_of_the_chunkings_that_are_asked_for() -> None:
+    source, region = longest(WIDE)
+    rules = setting(source.graph).rules
+    together = Seconds(source.graph, rules, PRICES)
+    for ladder in ((Chunking(256, 4),), (Chunking(256, 128),)):
+        alone = Seconds(source.graph, rules, PRICES).of(region, Form.SCAN, ladder)
+        assert together.of(region, Form.SCAN, ladder) == alone
