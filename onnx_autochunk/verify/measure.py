@@ -21,7 +21,15 @@ from statistics import median
 from ..errors import UsageError
 from ..runtime import launch
 from ..runtime.launch import EXACT_MEMORY, Json
-from ..runtime.session import default_options, disable, exact_options, open_session, runner, start_library
+from ..runtime.session import (
+    default_options,
+    disable,
+    exact_options,
+    open_session,
+    runner,
+    session_options,
+    start_library,
+)
 from .arrays import Array, load_arrays, save_arrays
 from .device import measure_device
 
@@ -268,14 +276,14 @@ def _status_bytes(key: str) -> int:
 
 def _time_pairs(request: Json) -> Json:
     """Runs in the child."""
-    feeds = load_arrays(Path(request["inputs"]))
+    feeds, provider = load_arrays(Path(request["inputs"])), request["provider"]
+    # with the memory pattern both models would hold their peaks twice, and a GPU has no room for that
+    options_of = session_options if provider == "cuda" else default_options
     baseline, chunked = (
         runner(
-            open_session(
-                path, options=default_options(threads=request["threads"]), provider=request["provider"]
-            ),
+            open_session(path, options=options_of(threads=request["threads"]), provider=provider),
             feeds,
-            request["provider"],
+            provider,
         )
         for path in request["paths"]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from onnx_autochunk.runtime import launch
 from onnx_autochunk.verify import device
 from onnx_autochunk.verify.inputs import random_inputs, read_specs
 from tests.runtime.small_models import save
-from tools import cuda_check
-from tools.cuda_check import NO_GPU, Check, Job
+from tools import cuda_check, cuda_models
+from tools.cuda_check import NO_GPU, Check
+from tools.cuda_models import QUICK, Job
 
 TINY = "--layers 1 --tokens 512 --width 64 --heads 4 --vocab 128"
 
@@ -33,9 +35,11 @@ def test_without_a_gpu_it_says_so() -> None:
 
 def test_every_step_runs_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = {"gpt2": TINY}
-    sizes = replace(cuda_check.QUICK, small=table, large=table, side=64)
-    monkeypatch.setattr(cuda_check, "QUICK", sizes)
-    monkeypatch.setattr(cuda_check, "FORMS", ("scan", "sweep"))
+    monkeypatch.setattr(cuda_check, "QUICK", replace(QUICK, small=table, large=table, side=64))
+    monkeypatch.setattr(cuda_models, "FORMS", ("scan", "sweep"))
+    small, large = cuda_models.jobs(cuda_check.QUICK, ["gpt2"], ["float32"], tmp_path, "cpu")
+    cuda_models.export("gpt2", small[0].file("original"), TINY)
+    shutil.copy(small[0].file("original"), large[0].file("original"))  # exports take seconds
     out = tmp_path / "results.json"
     options = (
         f"--provider cpu --quick --model gpt2 --dtype float32 --workers 1 --out {out} --folder {tmp_path}"
@@ -59,7 +63,7 @@ def test_every_step_runs_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def checks(tmp_path: Path) -> Check:
-    return Check(tmp_path / "results.json", "cpu", cuda_check.QUICK, tmp_path, 100)
+    return Check(tmp_path / "results.json", "cpu", QUICK, tmp_path, 100)
 
 
 def test_an_error_is_a_result_and_the_rest_goes_on(checks: Check) -> None:
@@ -71,11 +75,13 @@ def test_an_error_is_a_result_and_the_rest_goes_on(checks: Check) -> None:
     found = json.loads(checks.out.read_text(encoding="utf-8"))["constants"]
     assert found["cpu"]["error"].startswith("AttributeError: module 'onnxruntime'")
     assert found["again"] == {"dispatch_s": 1.0}
+    assert len(checks.failed) == 1 and "constants, cpu: not checked: AttributeError" in checks.failed[0]
 
 
 def test_no_step_is_started_when_time_is_up(checks: Check) -> None:
     checks.end = 0
     assert checks.step("large", "gpt2", lambda: pytest.fail("started")) == {"skipped": "no time left"}
+    assert checks.failed == ["large, gpt2: not checked: no time left"]
 
 
 def _told(provider: str, op: str, copies: tuple[int, int] = (0, 0)) -> dict[str, Any]:
