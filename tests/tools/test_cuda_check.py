@@ -35,9 +35,10 @@ def test_without_a_gpu_it_says_so() -> None:
 
 def test_every_step_runs_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = {"gpt2": TINY}
-    monkeypatch.setattr(cuda_check, "QUICK", replace(QUICK, small=table, large=table, side=64))
+    sizes = replace(QUICK, small=table, large=table, side=64)
+    monkeypatch.setattr(cuda_check, "QUICK", sizes)
     monkeypatch.setattr(cuda_models, "FORMS", ("scan", "sweep"))
-    small, large = cuda_models.jobs(cuda_check.QUICK, ["gpt2"], ["float32"], tmp_path, "cpu")
+    small, large = cuda_models.jobs(sizes, ["gpt2"], ["float32"], tmp_path, "cpu")
     cuda_models.export("gpt2", small[0].file("original"), TINY)
     shutil.copy(small[0].file("original"), large[0].file("original"))  # exports take seconds
     out = tmp_path / "results.json"
