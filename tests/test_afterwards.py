@@ -1,0 +1,84 @@
+"""Results stay what they are under other tools: onnx's checker, onnxsim, onnxslim, ONNX Runtime's levels.
+
+A result that a simplifier has gone over, or that is loaded at another level, computes the same within the
+same memory. Without any optimization both models hold more: what is folded otherwise is computed then.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import pytest
+
+from onnx_autochunk import autochunk
+from onnx_autochunk.report.record import Status
+from onnx_autochunk.verify.arrays import Array
+from onnx_autochunk.verify.compare import compare
+from tests.example_models import exported
+from tests.levels import BETWEEN, NONE, peak_and_outputs
+
+pytest.importorskip("torch", reason="needs the extra `models`")
+
+MIB = 2**20
+MOST = 0.5  # of the original's peak: the budget, and what measuring adds to small models
+SIMPLIFIERS: Mapping[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
+    "onnxsim": lambda model: importlib.import_module("onnxsim").simplify(model)[0],
+    "onnxslim": lambda model: importlib.import_module("onnxslim").slim(model),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """A result, and what it takes and gives."""
+
+    original: Path
+    path: Path
+    peak_bytes: int
+    outputs: Mapping[str, Array]
+
+
+@pytest.fixture(scope="module", params=["gpt2", "vit", "evoformer", "unet"])
+def chunked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Chunked:
+    folder = tmp_path_factory.mktemp(request.param)
+    original = exported(request.param, folder)
+    result = autochunk(original, budget="40%", no_verify=True)
+    assert result.report.status is Status.CHUNKED
+    path = folder / "out.onnx"
+    result.save(path)
+    before, _ = peak_and_outputs(original)
+    peak, outputs = peak_and_outputs(path)
+    assert peak < MOST * before
+    return Chunked(original, path, peak, outputs)
+
+
+def test_the_checker_passes(chunked: Chunked) -> None:
+    onnx.checker.check_model(chunked.path, full_check=True)
+
+
+@pytest.mark.parametrize("name", SIMPLIFIERS)
+def test_simplifiers_change_nothing(chunked: Chunked, name: str, tmp_path: Path) -> None:
+    pytest.importorskip(name)
+    path = tmp_path / "simplified.onnx"
+    onnx.save(SIMPLIFIERS[name](onnx.load(chunked.path)), path)
+    _check_same(chunked, *peak_and_outputs(path))
+
+
+@pytest.mark.parametrize("level", BETWEEN)
+def test_no_level_changes_anything(chunked: Chunked, level: str) -> None:
+    _check_same(chunked, *peak_and_outputs(chunked.path, level))
+
+
+def test_without_optimizations_half_the_memory_is_saved_all_the_same(chunked: Chunked) -> None:
+    before, _ = peak_and_outputs(chunked.original, NONE)
+    peak, outputs = peak_and_outputs(chunked.path, NONE)
+    assert peak < MOST * before
+    assert (found := compare(chunked.outputs, outputs)).passed, found.reason
+
+
+def _check_same(chunked: Chunked, peak_bytes: int, outputs: Mapping[str, Array]) -> None:
+    assert peak_bytes <= 1.05 * chunked.peak_bytes + MIB
+    assert (found := compare(chunked.outputs, outputs)).passed, found.reason
