@@ -67,7 +67,7 @@ class Scope:
     def constant(self, data: Sequence[int] | NDArray[np.generic]) -> ir.Value:
         """A tensor, int64 unless it has a type; equal ones are one."""
         array = data if isinstance(data, np.ndarray) else np.asarray(data, dtype=np.int64)
-        key = (array.dtype.str, array.shape, array.tobytes())
+        key = (array.dtype.name, array.shape, array.tobytes())
         if key not in self.constants:
             made = self.value("constant", ir.DataType.from_numpy(array.dtype), array.shape)
             made.const_value = ir.Tensor(array, name=made.name)
