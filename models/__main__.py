@@ -31,9 +31,14 @@ def model_command(name: str) -> click.Command:
     """Makes a command of a model's `build`: its keyword arguments become options."""
     build: Callable[..., Example] = import_module(f"models.{name}").build
 
-    def write(out: Path, opset: int, dtype: str, seed: int, verbose: bool, **sizes: int | bool) -> None:
+    def write(
+        out: Path, opset: int, dtype: str, seed: int, quantized: bool, verbose: bool, **sizes: int | bool
+    ) -> None:
         example = seeded(build, seed, getattr(torch, dtype), **sizes)
-        click.echo(export(example, out, opset=opset, verbose=verbose))
+        exported = export(example, out, opset=opset, verbose=verbose)
+        if quantized:
+            import_module("models.quantize").quantize(out, example.inputs)
+        click.echo(exported)
 
     return click.Command(
         name,
@@ -54,7 +59,8 @@ def size_option(parameter: inspect.Parameter) -> click.Option:
 COMMON: tuple[click.Parameter, ...] = (
     click.Argument(["out"], type=click.Path(dir_okay=False, path_type=Path)),
     click.Option(["--opset"], default=20, help="ONNX opset version."),
-    click.Option(["--dtype"], type=click.Choice(["float32", "float16"]), default="float32"),
+    click.Option(["--dtype"], type=click.Choice(["float32", "float16", "bfloat16"]), default="float32"),
+    click.Option(["--quantized"], is_flag=True, help="Quantise products and convolutions to 8 bits."),
     click.Option(["--seed"], default=0, help="Seed of the random weights."),
     click.Option(["-v", "--verbose"], is_flag=True, help="Show what the exporter prints."),
 )
