@@ -12,7 +12,7 @@ import torch
 
 from models.export import Example, export, seeded
 
-MODELS = ("gpt2", "vit", "evoformer", "unet", "neighbours", "pooling")
+MODELS = ("gpt2", "bert", "vit", "evoformer", "unet", "neighbours", "pooling")
 
 
 class Models(click.Group):

@@ -15,14 +15,17 @@ PATCH = 16
 
 
 class Vit(torch.nn.Module):
-    """`ViTModel` that returns the last hidden state alone."""
+    """`ViTModel` that returns the last hidden state alone; `resizes` takes images of any size."""
 
-    def __init__(self, config: ViTConfig) -> None:
+    def __init__(self, config: ViTConfig, *, resizes: bool = False) -> None:
         super().__init__()
         self.model = ViTModel(config, add_pooling_layer=False)
+        self.resizes = resizes
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        hidden: torch.Tensor = self.model(pixel_values).last_hidden_state
+        hidden: torch.Tensor = self.model(
+            pixel_values, interpolate_pos_encoding=self.resizes
+        ).last_hidden_state
         return hidden
 
 
@@ -60,15 +63,21 @@ def build(
     heads: int = 12,
     fused: bool = False,
     contrib: bool = False,
+    dynamic: bool = False,
 ) -> Example:
     """ViT with `layers` blocks of `width` channels on an image of `image` x `image` pixels.
 
     `fused` makes attention one operator, Attention, from opset 23 on; `contrib` makes it ONNX Runtime's own
-    operator, MultiHeadAttention.
+    operator, MultiHeadAttention. `dynamic` frees the axes `batch`, `height` and `width`: the embeddings of
+    the patches' places are resized to the image.
     """
     kernel = "contrib" if contrib else "sdpa" if fused else "eager"
     config = ViTConfig(
         num_hidden_layers=layers, hidden_size=width, num_attention_heads=heads, intermediate_size=4 * width,
         image_size=image, patch_size=PATCH, attn_implementation=kernel,
     )  # fmt: skip
-    return Example(Vit(config), {"pixel_values": torch.randn(1, 3, image, image)}, ("last_hidden_state",))
+    # An example batch of 1 would be taken for a constant, and equal sides for one size.
+    shape = (2, 3, image, image + PATCH) if dynamic else (1, 3, image, image)
+    axes = {"pixel_values": {0: "batch", 2: "height", 3: "width"}} if dynamic else {}
+    inputs = {"pixel_values": torch.randn(shape)}
+    return Example(Vit(config, resizes=dynamic), inputs, ("last_hidden_state",), axes)

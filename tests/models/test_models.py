@@ -27,6 +27,7 @@ VIT = {"layers": 1, "image": 64, "width": 48, "heads": 4}
 
 SIZES: dict[str, dict[str, int]] = {
     "gpt2": GPT2,
+    "bert": GPT2,
     "vit": VIT,
     "evoformer": {"blocks": 1, "residues": 16, "sequences": 4},
     "unet": {"latent": 8, "width": 32, "heads": 2},
@@ -93,15 +94,25 @@ def halve(x: torch.Tensor, axes: Mapping[int, str]) -> torch.Tensor:
     return x
 
 
-def test_dynamic_axes_are_named_and_take_other_sizes(tmp_path: Path) -> None:
-    example = example_of("gpt2", GPT2 | {"dynamic": True})
+@pytest.mark.parametrize(
+    ("model", "dims", "half"),
+    [
+        ("gpt2", ["batch", "tokens"], (1, 32)),
+        ("bert", ["batch", "tokens"], (1, 32)),
+        ("vit", ["batch", "", "height", "width"], (1, 3, 32, 40)),
+    ],
+)
+def test_dynamic_axes_are_named_and_take_other_sizes(
+    model: str, dims: list[str], half: tuple[int, ...], tmp_path: Path
+) -> None:
+    example = example_of(model, SIZES[model] | {"dynamic": True})
     path = tmp_path / "dynamic.onnx"
     exporting.export(example, path)
     shape = onnx.load(path).graph.input[0].type.tensor_type.shape
-    assert [dim.dim_param for dim in shape.dim] == ["batch", "tokens"]
+    assert [dim.dim_param for dim in shape.dim] == dims
     check(path, example)
     halved = {name: halve(x, example.dynamic[name]) for name, x in example.inputs.items()}
-    assert [tuple(x.shape) for x in halved.values()] == [(1, 32)]
+    assert {tuple(x.shape) for x in halved.values()} == {half}
     check(path, replace(example, inputs=halved))
 
 
