@@ -8,24 +8,24 @@ factors that lie in the same places everywhere are kept:
     common([bound(op, graph_at(dims), dims) for dims in choices])    the first rule, less what chance made
 
 A factor that fails anywhere is needed whole. Numbers in the result are those of the reference sizes: an outer
-extent or a unit that depends on a symbolic dim has to be computed when the model runs. Choose reference sizes
-above 1: a factor behind a batch of 1 can be sliced there, but not behind any other, so it is dropped.
+extent or a unit that depends on a symbolic dim has to be computed when the model runs. A factor behind a
+batch of 1 can be sliced there, but not behind any other, so it is dropped unless that is seen elsewhere.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count, product
+from itertools import product
 from math import prod
 
 from onnx_autochunk.axes.factor import Factor, Mark, Patch, Place, Rule
 from onnx_autochunk.axes.fit import Shape
 from onnx_autochunk.axes.registry import barrier, rule_for
+from onnx_autochunk.graph.dynamic import Dims
 from onnx_autochunk.graph.model import Graph, Op
 
-Dims = Mapping[str, int]
 _POWERS = range(3)  # of a symbolic dim in an extent
 
 
@@ -59,37 +59,18 @@ class _Form:
     number: int
 
 
-def bindings(reference: Dims, static: Collection[int]) -> tuple[Dims, ...]:
-    """Sizes at which to bind an op: the reference, two choices of primes, and each dim once as 1.
-
-    Args:
-        reference: sizes by symbolic dim.
-        static: the sizes that are fixed in the model; no prime divides one of them or a reference size.
-    """
-    primes = _primes({*static, *reference.values()})
-    others = [dict(zip(reference, primes, strict=False)) for _ in range(2)]
-    ones = [{**dict(zip(reference, primes, strict=False)), dim: 1} for dim in reference]
-    return (reference, *others, *ones)
-
-
-def _primes(apart: Collection[int]) -> Iterator[int]:
-    """Odd primes that divide none of the sizes, each once."""
-    found: list[int] = []
-    for number in count(3, 2):
-        if all(number % prime for prime in found):
-            found.append(number)
-            if all(size % number or size == 0 for size in apart):
-                yield number
-
-
 def bound(op: Op, graph: Graph, dims: Dims) -> Bound:
     """The rule of one op in a graph that has its sizes from `dims`."""
     operands, results = tuple(map(graph.shape, op.inputs)), tuple(map(graph.shape, op.outputs))
     return Bound(dims, rule_for(op, graph), operands, results)
 
 
-def common(choices: Sequence[Bound]) -> Rule:
+def common(choices: Sequence[Bound], *, sliceable: bool = True) -> Rule:
     """The first rule with those of its factors that hold at every choice of sizes; the rest is needed whole.
+
+    Args:
+        choices: the op at several sizes.
+        sliceable: False leaves rule 4 out; then it is to be seen elsewhere what can be sliced.
 
     1. A barrier at any choice is one at all.
     2. A factor has the same mark and changes, and lies on the same axes, through the same windows. It may be
@@ -108,12 +89,12 @@ def common(choices: Sequence[Bound]) -> Rule:
     kept = []
     for form, factor in _by_form(first.rule).items():
         pairs = [(choice, table.get(form)) for choice, table in zip(others, tables, strict=True)]
-        holds = factor.mark is Mark.WHOLE or _holds(first, factor, pairs)
-        kept.append(factor if holds else _whole(factor))
+        holds = factor.mark is Mark.WHOLE or _holds(first, factor, pairs, sliceable)
+        kept.append(factor if holds else needed_whole(factor))
     return replace(first.rule, factors=tuple(kept))
 
 
-def _whole(factor: Factor) -> Factor:
+def needed_whole(factor: Factor) -> Factor:
     """The factor without any claim; what was seen through a window is just read."""
     places = (None if place is None or place.window else place for place in factor.operands)
     return replace(factor, operands=tuple(places), mark=Mark.WHOLE, patches=(), crop=False)
@@ -137,7 +118,9 @@ def _spot(place: Place | None) -> _Spot | None:
     return _Spot(place.axis, (window.step, window.before, window.span) if window else None)
 
 
-def _holds(first: Bound, factor: Factor, pairs: Sequence[tuple[Bound, Factor | None]]) -> bool:
+def _holds(
+    first: Bound, factor: Factor, pairs: Sequence[tuple[Bound, Factor | None]], sliceable: bool
+) -> bool:
     """Rules 2 to 4 for one factor of the first choice and what stands for it at the others."""
     there = [(first, factor), *((choice, found) for choice, found in pairs if found is not None)]
     if len(there) == 1 and pairs:
@@ -148,6 +131,8 @@ def _holds(first: Bound, factor: Factor, pairs: Sequence[tuple[Bound, Factor | N
     factors = [found for _, found in there]
     sizes_itself = any(_is_alone(columns) for columns in _columns(factors))
     if not sizes_itself and not _agree([found.extent for found in factors], dims):
+        return False
+    if sliceable and not all(map(_stays_sliceable, _columns(factors))):
         return False
     return all(_is_steady(places, dims) for places in _columns(factors))
 
@@ -174,10 +159,13 @@ def _is_alone(places: Iterable[Place]) -> bool:
     return all(place.outer == place.unit == 1 and place.window is None for place in places)
 
 
+def _stays_sliceable(places: Sequence[Place]) -> bool:
+    """Rule 4 at one place."""
+    return not places[0].sliceable or all(place.sliceable for place in places)
+
+
 def _is_steady(places: Sequence[Place], dims: Sequence[Dims]) -> bool:
-    """Rules 3 and 4 at one place; with the extent, either of outer and unit gives the other."""
-    if places[0].sliceable and not all(place.sliceable for place in places):
-        return False
+    """Rule 3 at one place; with the extent, either of outer and unit gives the other."""
     outers, units = [place.outer for place in places], [place.unit for place in places]
     return _agree(outers, dims) or _agree(units, dims)
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnx_autochunk.axes import Mark, Rule, written
-from onnx_autochunk.axes.symbolic import Bound, Dims, bindings, bound, common
+from onnx_autochunk.axes.symbolic import Bound, bound, common
+from onnx_autochunk.graph.dynamic import Dims, bindings
 from onnx_autochunk.graph.model import Graph, Op, Value
 from tests.axes.build import case
 from tests.axes.oracle import Case, graph_of, runner
