@@ -38,7 +38,9 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 CONVERTERS = {
     f"graph/{name}.py"
-    for name in "load infer untrusted sizes save einsum parts remade shapes written".split()
+    for name in (
+        "load infer forward untrusted sizes save einsum parts remade shapes written numbers repeated several"
+    ).split()
 }
 WRITERS = {"emit"}
 RUNNERS = {"runtime", "verify"}  # open finished models, original and result alike, to run them

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from .half import lacks_kernel
 from .model import Graph, Op, Origin, Value
+from .sizes import GROWING
 
 MAX_FOLDED_BYTES = 1 << 30  # measured: a larger result is left to run time
 RANDOM = frozenset(
@@ -26,19 +27,44 @@ class RunTime:
     kept: tuple[int, ...]
 
 
-def run_time_ops(graph: Graph) -> RunTime:
-    """The graph without the ops that depend on constants and static shapes only; those become constants."""
+def run_time_ops(graph: Graph, *, fixed: bool = True) -> RunTime:
+    """The graph without the ops that depend on constants and static shapes only; those become constants.
+
+    Args:
+        graph: with the elements of its shape vectors.
+        fixed: False where sizes are known at run time only: then of what depends on them, vectors of a few
+            sizes are left out, which take nothing: they are as good as inputs. Nothing else is.
+    """
     values = dict(graph.values)
     kept: list[Op] = []
+    sized, grown = _sized(graph) if not fixed else (frozenset[str](), frozenset[str]())
     for op in graph.ops:
-        if _folds(op, values) and not lacks_kernel(op, graph):
-            values.update(
-                (name, replace(values[name], origin=Origin.CONSTANT)) for name in op.outputs if name
-            )
+        is_sized = not sized.isdisjoint(op.outputs)
+        folds = _is_vector(op, values, grown) if is_sized else _folds(op, values)
+        if folds and not lacks_kernel(op, graph):
+            origin = Origin.INPUT if is_sized else Origin.CONSTANT
+            values.update((name, replace(values[name], origin=origin)) for name in op.outputs if name)
         else:
             kept.append(op)
     ops = tuple(replace(op, index=index) for index, op in enumerate(kept))
     return RunTime(Graph(ops, values, graph.inputs, graph.outputs), tuple(op.index for op in kept))
+
+
+def _sized(graph: Graph) -> tuple[frozenset[str], frozenset[str]]:
+    """Names of what depends on sizes, and of that in it which has as many elements as they say."""
+    sized: set[str] = set()
+    grown: set[str] = set()
+    for op in graph.ops:
+        if op.type in ("Shape", "Size") or not sized.isdisjoint(op.reads):
+            sized.update(op.outputs)
+            if op.type in GROWING or not grown.isdisjoint(op.reads):
+                grown.update(op.outputs)
+    return frozenset(sized), frozenset(grown)
+
+
+def _is_vector(op: Op, values: dict[str, Value], grown: frozenset[str]) -> bool:
+    known = all(values[name].data is not None for name in op.outputs if name)
+    return known and grown.isdisjoint(op.outputs)
 
 
 def _folds(op: Op, values: dict[str, Value]) -> bool:

@@ -71,17 +71,22 @@ def infer_shapes(model: ir.Model, ranges_of: Graph) -> None:
         model: changed in place.
         ranges_of: the model's graph, for the length of every Range.
     """
-    data_prop = max(_range_lengths(ranges_of), default=0) <= MOST_PROPAGATED
+    lengths = dict(_range_lengths(ranges_of))
+    for node in model.graph:
+        for value in node.outputs:
+            if value.name in lengths:  # which inference knows for constant bounds only
+                value.shape = ir.Shape([lengths[value.name]])
+    data_prop = max(lengths.values(), default=0) <= MOST_PROPAGATED
     passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=data_prop)(model)
 
 
-def _range_lengths(graph: Graph) -> Iterator[int]:
+def _range_lengths(graph: Graph) -> Iterator[tuple[str, int]]:
     for op in graph.ops:
         if op.type == "Range" and not op.domain:
             bounds = [graph.values[name].data for name in op.inputs if name in graph.values]
             if len(bounds) == 3 and all(bound is not None and bound.size == 1 for bound in bounds):
                 start, limit, step = (float(bound.item()) for bound in bounds if bound is not None)
-                yield ceil((limit - start) / step) if step else 0
+                yield op.outputs[0], max(0, ceil((limit - start) / step)) if step else 0
 
 
 def _outlined(model: ir.Model) -> onnx.ModelProto:

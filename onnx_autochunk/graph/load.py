@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from math import prod
@@ -21,10 +22,12 @@ import onnx_ir.passes.common as passes
 from numpy.typing import NDArray
 
 from ..errors import AutochunkError, ModelError
-from . import einsum, infer, parts, remade, shapes, untrusted
+from . import einsum, forward, infer, parts, remade, shapes, untrusted
+from .dynamic import Dynamic
 from .fold import run_time_ops
 from .masked import with_masks
 from .model import ITEM_BITS, Graph, Op, Origin, Value
+from .numbers import open_shape
 from .sizes import bind_dims, evaluate_shape_vectors
 from .written import WrittenOut
 
@@ -46,6 +49,7 @@ class Loaded:
         nodes: IR node of each op of `graph`.
         dims: sizes given to symbolic dimensions.
         written: what `write_out` replaced.
+        dynamic: the sizes that the model can have; None for those of `dims` alone.
     """
 
     model: ir.Model
@@ -53,6 +57,7 @@ class Loaded:
     nodes: tuple[ir.Node, ...]
     dims: Mapping[str, int]
     written: tuple[WrittenOut, ...] = ()
+    dynamic: Dynamic | None = None
 
 
 def load(
@@ -72,30 +77,84 @@ def load(
         ModelError: the file is missing, is not ONNX, or is not a valid graph.
         UsageError: a symbolic dimension has no size, or a name is not the model's.
     """
+    unbound = read(source)
+    return unbound.loaded(unbound.model, dims or {}, shapes or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Unbound:
+    """A model that was read and cleaned, its symbolic dimensions still open.
+
+    Attributes:
+        where: what errors call it.
+        is_file: it may be from a stranger.
+    """
+
+    model: ir.Model
+    where: str
+    is_file: bool
+
+    def loaded(
+        self, model: ir.Model, dims: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]
+    ) -> Loaded:
+        """The model or a copy of it, bound in place, with its `Graph`; raises what `bind` does."""
+        loaded = derive(model, self.bind(model, dims, shapes))
+        _check_sizes(loaded.graph, self.where)
+        return loaded
+
+    def bind(
+        self, model: ir.Model, dims: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]
+    ) -> dict[str, int]:
+        """Give sizes to the model or a copy of it, in place, and shapes to all of its values.
+
+        Raises:
+            ModelError: the graph is not valid, or not at these sizes.
+            UsageError: a symbolic dimension has no size, or a name is not the model's.
+        """
+        with _said_of(self.where):
+            bound = bind_dims(model, dims, shapes)
+            if self.is_file:
+                infer.check_types(model)
+            if not _has_all_shapes(model):
+                infer.infer_shapes(model, whole_graph(model))
+            if bound and not _has_all_shapes(model):
+                forward.complete(model, whole_graph(model))
+        return bound
+
+
+def read(source: Source) -> Unbound:
+    """Read and clean a model; an IR model is copied.
+
+    Raises:
+        ModelError: the file is missing, is not ONNX, or is not a valid graph.
+    """
     model, where = _read(source), _describe(source)
     _check(model, where)
-    try:
+    with _said_of(where):
         _clean(model)
-        bound = bind_dims(model, dims or {}, shapes or {})
-        if not isinstance(source, ir.Model):  # one in memory is not from a stranger
-            infer.check_types(model)
-        if not _has_all_shapes(model):
-            infer.infer_shapes(model, whole_graph(model))
+    return Unbound(model, where, not isinstance(source, ir.Model))
+
+
+@contextmanager
+def _said_of(where: str) -> Iterator[None]:
+    """What other libraries raise about a graph becomes a `ModelError`."""
+    try:
+        yield
     except AutochunkError:
         raise
     except Exception as error:
         raise ModelError(f"{where}: the graph is not valid: {_first_line(error)}") from error
-    loaded = derive(model, bound)
-    _check_sizes(loaded.graph, where)
-    return loaded
 
 
-def derive(model: ir.Model, dims: Mapping[str, int] | None = None) -> Loaded:
+def derive(
+    model: ir.Model, dims: Mapping[str, int] | None = None, *, dynamic: Dynamic | None = None
+) -> Loaded:
     """The `Graph` of an IR model whose values have shapes; the model itself is kept, not copied."""
     nodes = _nodes(model)
     whole = with_masks(whole_graph(model), lambda name: _elements(model, name))
-    running = run_time_ops(whole)
-    return Loaded(model, running.graph, tuple(nodes[index] for index in running.kept), dims or {})
+    running = run_time_ops(whole, fixed=dynamic is None)
+    kept = tuple(nodes[index] for index in running.kept)
+    return Loaded(model, running.graph, kept, dims or {}, dynamic=dynamic)
 
 
 def _elements(model: ir.Model, name: str) -> NDArray[np.generic] | None:
@@ -125,10 +184,18 @@ def write_out(loaded: Loaded) -> Loaded:
     """
     model = loaded.model.clone()
     changed = shapes.write_out(model, loaded.graph) | remade.write_out(model)
-    written = (*einsum.write_out(model), *parts.write_out(model))
-    if not written and not changed:
-        return loaded
-    new = derive(model, loaded.dims)
+    written = written_out(model)
+    return derived(loaded, model, written) if written or changed else loaded
+
+
+def written_out(model: ir.Model) -> tuple[WrittenOut, ...]:
+    """Write Einsums out as products, and products of parts as several, in place."""
+    return (*einsum.write_out(model), *parts.write_out(model))
+
+
+def derived(loaded: Loaded, model: ir.Model, written: tuple[WrittenOut, ...]) -> Loaded:
+    """What stands for a model in plans: the same with some of it written out."""
+    new = derive(model, loaded.dims, dynamic=loaded.dynamic)
     graph = replace(new.graph, originals=_originals(new.graph, loaded.graph, written))
     return replace(new, graph=graph, written=written)
 
@@ -302,7 +369,8 @@ def _name(value: ir.Value | None) -> str:
 def _value(value: ir.Value, origin: Origin) -> Value:
     dtype = _dtype(value.dtype)
     is_tensor = dtype in ITEM_BITS and isinstance(value.type, ir.TensorType)
-    return Value(_name(value), dtype, _shape(value.shape) if is_tensor else None, origin)
+    shape, dims = (_shape(value.shape), open_shape(value)) if is_tensor else (None, None)
+    return Value(_name(value), dtype, shape, origin, dims=dims)
 
 
 def _constant(name: str, value: ir.Value, tensor: ir.TensorProtocol | None) -> Value:

@@ -42,6 +42,7 @@ class Value:
         data: the elements, for small constants and computed shape vectors only; rules read Reshape targets,
             Slice bounds and the like from it.
         masked: for a mask in front of a Softmax: share of the elements that it hides.
+        dims: what the shape says where sizes are open; None where they are bound.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Value:
     origin: Origin = Origin.COMPUTED
     data: NDArray[np.generic] | None = field(default=None, compare=False, repr=False)
     masked: float = 0.0
+    dims: tuple[int | str | None, ...] | None = None
 
     @property
     def nbytes(self) -> int:

@@ -7,7 +7,7 @@ small integer ops ahead of time, so that a rule sees `[1, 4096, 12, 64]` where t
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -106,14 +106,27 @@ def evaluate_shape_vectors(graph: Graph) -> Graph:
     values = dict(graph.values)
     known: dict[Hashable, list[NDArray[np.generic]]] = {}  # equal layers compute the same
     for op in graph.ops:
-        if op.type in SHAPE_OPS and not op.domain and _is_small(op, values):
-            key = _call(op, values)
-            if key not in known:
-                known[key] = _evaluate(op, values)
-            results = known[key]
-            for name, data in zip(op.outputs, results, strict=False):
-                values[name] = replace(values[name], data=data, shape=data.shape)
+        for name, data in elements_of(op, values, known):
+            values[name] = replace(values[name], data=data, shape=data.shape)
     return replace(graph, values=values)
+
+
+def elements_of(
+    op: Op, values: Mapping[str, Value], known: dict[Hashable, list[NDArray[np.generic]]]
+) -> Iterable[tuple[str, NDArray[np.generic]]]:
+    """What an op computes of the elements of shape vectors, by name; nothing where it does something else.
+
+    Args:
+        op: any.
+        values: with what is known of its operands.
+        known: results of equal calls, which are added to.
+    """
+    if op.type not in SHAPE_OPS or op.domain or not _is_small(op, values):
+        return ()
+    key = _call(op, values)
+    if key not in known:
+        known[key] = _evaluate(op, values)
+    return zip(op.outputs, known[key], strict=False)
 
 
 def _is_small(op: Op, values: Mapping[str, Value]) -> bool:
