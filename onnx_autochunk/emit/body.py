@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import onnx_ir as ir
@@ -15,6 +16,7 @@ import onnx_ir as ir
 from ..axes import Call, Position, Range
 from ..errors import RuleError
 from ..graph.model import Graph
+from ..graph.numbers import Numbers
 from ..plan.plan import Nested
 from ..plan.region import Cut, Region
 from ..plan.rules import Rules
@@ -23,6 +25,16 @@ from .scope import Scope
 
 # The operand of an op that is patched, as a value of the scope: (op index, operand) -> value.
 Patched = Callable[[int, int], ir.Value]
+
+
+class Sizes(Protocol):
+    """Shapes of chunks where sizes are open."""
+
+    def declare(self, value: ir.Value, cut: Cut) -> None:
+        """Say of a chunk of what is cut how long its axes are at any size."""
+
+    def spelled(self, cut: Cut) -> ir.Value:
+        """The shape of a chunk, as a vector."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,7 @@ class Weaving:
         values: the value that now stands for each name.
         nests: bodies that were written and are to be rewritten themselves.
         provider: the execution provider that it is written for.
+        numbers: computes sizes where they are open; None where they are bound.
     """
 
     home: ir.Graph
@@ -46,6 +59,7 @@ class Weaving:
     values: dict[str, ir.Value]
     nests: list[Nest] = field(default_factory=list)
     provider: str = "cpu"
+    numbers: Numbers | None = None
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a value that is cut, so that it is known."""
@@ -100,6 +114,7 @@ class _Copy:
     patched: Patched
     made: dict[str, Piece]
     is_first: bool
+    sizes: Sizes | None
 
     def add(self, member: Member) -> None:
         """One op."""
@@ -133,7 +148,7 @@ class _Copy:
         if not name:
             return None
         if at in member.rule.sizes:
-            return self.scope.constant(self._shape(member, member.rule.sizes[at]))
+            return self._spelled(member, member.rule.sizes[at])
         span, place, source = call.operands[at], member.step.operands[at], member.source(at, self.region)
         if span is None or place is None or source is None:
             return self.weaving.values[name]
@@ -145,13 +160,27 @@ class _Copy:
         name = member.op.outputs[at]
         if not name:
             return ir.Value(name="")
-        return self.scope.value(name, self.weaving.values[name].dtype, self._shape(member, at))
+        result = self.scope.value(name, self.weaving.values[name].dtype, self._shape(member, at))
+        if self.sizes is not None:
+            self.sizes.declare(result, Cut(name, self._place(member, at)))
+        return result
+
+    def _spelled(self, member: Member, result: int) -> ir.Value:
+        """What says the shape of a result."""
+        if self.sizes is None:
+            return self.scope.constant(self._shape(member, result))
+        return self.sizes.spelled(Cut(member.op.outputs[result], self._place(member, result)))
 
     def _shape(self, member: Member, result: int) -> tuple[int, ...]:
         """Shape of what an op computes."""
-        span, place = self.chunk.calls[member.op.index].computed[result], member.step.results[result]
-        assert span is not None and place is not None, "a joined op's results all carry the flow"
+        span, place = self.chunk.calls[member.op.index].computed[result], self._place(member, result)
+        assert span is not None, "a joined op's results all carry the flow"
         return place.resized(self.weaving.shape(member.op.outputs[result]), span[1] - span[0])
+
+    def _place(self, member: Member, result: int) -> Position:
+        place = member.step.results[result]
+        assert place is not None, "a joined op's results all carry the flow"
+        return place
 
 
 def _operands(member: Member, call: Call) -> int:
@@ -169,6 +198,7 @@ def copy_ops(
     patched: Patched | None = None,
     *,
     is_first: bool = True,
+    sizes: Sizes | None = None,
 ) -> dict[str, Piece]:
     """Add one chunk's copy of the region to `scope`; what comes back are the results by their old names.
 
@@ -181,10 +211,11 @@ def copy_ops(
         slices: a value for each sliced input, of the range that `chunk` names.
         patched: where patched operands come from; by default they are constants of the scope.
         is_first: false for a copy that need not repeat the nodes' metadata.
+        sizes: what says shapes where sizes are open.
     """
     made: dict[str, Piece] = {}
     patched = patched or _constants(weaving, scope, chunk)
-    copy = _Copy(weaving, scope, region, chunk, slices, patched, made, is_first)
+    copy = _Copy(weaving, scope, region, chunk, slices, patched, made, is_first, sizes)
     for member in inside:
         copy.add(member)
     return made

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import onnx_ir as ir
 
+from ..graph.numbers import OPEN, open_shape
 from .own import own_quantisation
 from .scope import Scope, shape_of
 
@@ -25,6 +26,7 @@ from .scope import Scope, shape_of
 UNFRAMED = frozenset({"Conv", "ConvTranspose", "FusedConv"})
 # What puts results together stays outside: as the last op of a body it would copy a view, or, measured for
 # Concat, hold one more buffer of the result's size.
+ASSEMBLES = "onnx_autochunk.assembles"  # said of other ops, among what an IR node carries
 ASSEMBLY = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity", "Concat"})
 
 
@@ -39,7 +41,7 @@ def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.No
     inside, results = set(_with_bodies(nodes)), _results(nodes)
     if not results:
         return []
-    outer = [scope.value(f"{value.name}/framed", value.dtype, (1, *shape_of(value))) for value in results]
+    outer = [_framed(scope, value) for value in results]
     _hand_over(results, outer, inside, scope)
     body = Scope(f"{scope.prefix}/body", scope.names)
     once, seen = scope.constant(np.zeros((1, 1), np.int64)), body.value("once", ir.DataType.INT64, (1,))
@@ -66,10 +68,15 @@ def frameable(nodes: Sequence[ir.Node]) -> list[ir.Node]:
     inside = set(_with_bodies(kept))
     for node in reversed(tuple(kept)):
         used_inside = any(user in inside for value in node.outputs for user, _ in value.uses())
-        if node.op_type in ASSEMBLY and not used_inside:
+        if assembles(node) and not used_inside:
             del kept[node]
             inside.remove(node)
     return list(kept)
+
+
+def assembles(node: ir.Node) -> bool:
+    """True for what puts results together, by what it is or by what it was written for."""
+    return node.op_type in ASSEMBLY or node.meta.get(ASSEMBLES, False)
 
 
 def _results(nodes: Sequence[ir.Node]) -> list[ir.Value]:
@@ -99,13 +106,31 @@ def _is_static(value: ir.Value) -> bool:
     return value.shape is not None and value.shape.is_static()
 
 
+def _framed(scope: Scope, value: ir.Value) -> ir.Value:
+    """What a frame gives of a result."""
+    framed = scope.value(f"{value.name}/framed", value.dtype, (1, *shape_of(value)))
+    if (dims := open_shape(value)) is not None:
+        framed.meta[OPEN] = (1, *dims)
+    return framed
+
+
+def _viewed(scope: Scope, framed: ir.Value, value: ir.Value) -> ir.Value:
+    """The same in the result's own shape."""
+    name = str(value.name)
+    if (dims := open_shape(value)) is None:
+        return scope.reshape(framed, shape_of(value), name)
+    viewed = scope.value(name, value.dtype, shape_of(value))
+    viewed.meta[OPEN] = dims
+    return scope.call("Squeeze", [framed, scope.constant([0])], viewed)
+
+
 def _hand_over(
     results: Sequence[ir.Value], outer: Sequence[ir.Value], inside: set[ir.Node], scope: Scope
 ) -> None:
     """Let readers outside the frame read its outputs, in the results' own shapes and under their names."""
     for value, framed in zip(results, outer, strict=True):
         name = str(value.name)
-        viewed = scope.reshape(framed, shape_of(value), name)
+        viewed = _viewed(scope, framed, value)
         for user, index in tuple(value.uses()):
             if user not in inside and user not in scope.nodes:
                 user.replace_input_with(index, viewed)

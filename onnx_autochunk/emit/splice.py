@@ -10,6 +10,7 @@ from ..options import Form
 from ..plan.plan import PlannedRegion
 from .accumulate import emit_accumulating
 from .body import Nest, Weaving
+from .opened import emit_opened
 from .scan import emit_scan
 from .scope import Scope
 from .sweep import emit_sweep
@@ -27,6 +28,8 @@ def replace_region(weaving: Weaving, planned: PlannedRegion, scope: Scope) -> li
     graph = weaving.home
     accumulates = planned.region.accumulator is not None
     emit = emit_accumulating if accumulates else _EMIT[planned.form]
+    if weaving.numbers is not None:
+        emit = emit_opened
     outputs = emit(weaving, scope, planned)
     anchor = weaving.nodes[planned.region.ops[-1]]
     for constant in scope.constants.values():

@@ -13,12 +13,13 @@ import onnx_ir as ir
 from ..cuda.kernels import loses_kernel
 from ..errors import UsageError
 from ..graph.load import Loaded
+from ..graph.numbers import Numbers
 from ..graph.written import put_back
 from ..options import Form, Options
 from ..plan.plan import Frames, Plan, PlannedRegion
 from ..plan.rules import Rules
 from .body import Weaving
-from .frame import ASSEMBLY, can_frame, frame, frameable
+from .frame import assembles, can_frame, frame, frameable
 from .opset import opset_obstacle, raise_opset
 from .own import drop_unread_weights
 from .scope import Names, Scope
@@ -83,9 +84,9 @@ def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str 
 def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str = "cpu") -> Woven:
     """The first half of `weave`, for trying several ways of framing; arguments are the same."""
     model = loaded.model.clone()
-    rules = rules or Rules(loaded.graph, range(len(loaded.graph.ops)))
-    weaving = _weaving(loaded, model, rules, provider)
     names = Names(_taken(model))
+    rules = rules or Rules(loaded.graph, range(len(loaded.graph.ops)))
+    weaving = _weaving(loaded, model, rules, names, provider)
     scopes = {loop.name: Scope(f"chunk/{loop.name}", names) for loop in plan.loops}
     added = {loop.name: replace_region(weaving, loop, scopes[loop.name]) for loop in plan.loops}
     _drop_unread(weaving, plan)
@@ -95,6 +96,8 @@ def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str 
     }
     homes = {node: name for name, nodes in alongside.items() for node in nodes}
     replaced = put_back(model, loaded.written, homes)
+    if weaving.numbers is not None:
+        weaving.numbers.place()
     model.graph.sort()
     members = {
         planned.name: (
@@ -120,6 +123,12 @@ def usable_forms(loaded: Loaded, options: Options) -> tuple[Form, ...]:
     Raises:
         UsageError: the form that was asked for is not among them.
     """
+    if loaded.dynamic is not None:
+        if options.form not in (Form.AUTO, Form.SCAN):
+            raise UsageError(
+                f"--form {options.form.value} needs fixed sizes: choose scan, or fix them with --fix-dims"
+            )
+        return (Form.SCAN,)
     model, limit = loaded.model, options.max_opset
     obstacle = opset_obstacle(model, SWEEP_OPSET)
     if options.provider == "cuda" and not obstacle and (op := loses_kernel(loaded.graph, SWEEP_OPSET)):
@@ -151,14 +160,15 @@ def _described(planned: PlannedRegion) -> dict[str, object]:
     }
 
 
-def _weaving(loaded: Loaded, model: ir.Model, rules: Rules, provider: str) -> Weaving:
+def _weaving(loaded: Loaded, model: ir.Model, rules: Rules, names: Names, provider: str) -> Weaving:
     """The same records over the copied model: nodes and values are found again by position and name."""
     values = {v.name: v for v in model.graph.inputs if v.name}
     values.update(model.graph.initializers)
     values.update({v.name: v for node in model.graph for v in node.outputs if v.name})
     copies = dict(zip(loaded.model.graph, model.graph, strict=True))
     nodes = tuple(copies[node] for node in loaded.nodes)
-    return Weaving(model.graph, loaded.graph, rules, nodes, values, provider=provider)
+    numbers = None if loaded.dynamic is None else Numbers(model.graph, loaded.dynamic, names.fresh)
+    return Weaving(model.graph, loaded.graph, rules, nodes, values, provider=provider, numbers=numbers)
 
 
 def _taken(model: ir.Model) -> set[str]:
@@ -232,7 +242,7 @@ def _framed(
 def _worth_framing(place: Places, nodes: Sequence[ir.Node], tails: Iterable[Sequence[ir.Node]]) -> bool:
     """False for a lone Scan, which has memory of its own and packs its weights once, and without any."""
     stretch = _stretch(place, nodes)
-    works = {node for node in stretch if node.op_type not in ASSEMBLY}
+    works = {node for node in stretch if not assembles(node)}
     works = works.difference(*_within(tails, set(nodes)))
     return len(works) != 1 and any(node.op_type == "Scan" for node in works) and can_frame(stretch)
 

@@ -24,7 +24,7 @@ from .kernels import alias_of, inplace_operands, temporary_bytes
 from .order import execution_order
 from .running import Running, as_it_stands, as_run
 
-SizeKey: TypeAlias = tuple[int, tuple[int, ...]]
+SizeKey: TypeAlias = tuple[int, tuple[int | str | None, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,9 +294,10 @@ def _size_key(value: Value, *, as_matrix: bool = False) -> SizeKey | None:
     A Gemm of more axes, made of a MatMul and an Add, computes a matrix that is only then viewed with all
     its axes.
     """
-    shape = value.shape
-    if shape is None or value.dtype == "string":
+    shape = value.shape if value.dims is None else value.dims
+    if value.shape is None or shape is None or None in shape or value.dtype == "string":
         return None
     if as_matrix and len(shape) > 2:
-        shape = (prod(shape[:-1]), shape[-1])
+        rows = prod(value.shape[:-1]) if value.dims is None else "*".join(map(str, shape[:-1]))
+        shape = (rows, shape[-1])
     return ITEM_BITS[value.dtype], shape

@@ -80,6 +80,10 @@ class Fields:
         assert isinstance(found, int | float)
         return float(found)
 
+    def flag(self, name: str) -> bool:
+        """The truth in the field; false where there is none."""
+        return isinstance(self.found, Mapping) and name in self.found and self.found[name] is True
+
     def choice(self, name: str, known: Sequence[str]) -> str:
         """The text in the field, one of those that are known."""
         self._check(name, self.text(name) in known, f"one of {', '.join(known)}")

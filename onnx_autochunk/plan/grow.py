@@ -18,7 +18,7 @@ q's projection joins, with the LayerNorm recomputed.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..axes import Linear, Mark, Patch, Position, Refusal, Rule, Step, carry
@@ -31,12 +31,17 @@ from .rules import Rules
 
 @dataclass(frozen=True)
 class Setting:
-    """What growth reads: the graph, its ops in execution order, their rules, and ops that may not join."""
+    """What growth reads: the graph, its ops in execution order, their rules, and ops that may not join.
+
+    Attributes:
+        holds: what else is asked of a region; None for nothing.
+    """
 
     graph: Graph
     order: tuple[int, ...]
     rules: Rules
     excluded: frozenset[int] = frozenset()
+    holds: Callable[[Region], bool] | None = None
 
 
 @dataclass(slots=True)
@@ -297,7 +302,7 @@ def _snapshots(growth: _Growth, start: int) -> Iterator[Region]:
     sunk = _after(graph, reversed(growth.outside), results)
     hoisted = [*growth.hoisted, *(index for index in growth.outside if index not in sunk)]
     when = growth.setting.rules.step
-    yield Region(
+    region = Region(
         start=start,
         end=growth.end,
         ops=tuple(reversed(growth.joined)),
@@ -312,6 +317,9 @@ def _snapshots(growth: _Growth, start: int) -> Iterator[Region]:
         varies=any(map(_varies, growth.steps.values())),
         accumulator=carried,
     )
+    holds = growth.setting.holds
+    if holds is None or holds(region):
+        yield region
 
 
 def _varies(step: Step) -> bool:

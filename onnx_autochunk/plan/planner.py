@@ -12,6 +12,7 @@ from functools import cached_property
 
 from ..cost.model import CostModel
 from ..cuda.placement import place
+from ..graph.dynamic import Dynamic
 from ..graph.model import Graph, Origin
 from ..memory.kernels import is_linear
 from ..memory.lifetime import Timeline, simulate
@@ -30,6 +31,7 @@ from .rules import Rules
 from .search import Search
 from .seconds import Seconds
 from .select import Choice, Selection, Selector
+from .steady import Steady, steady_rules
 
 RESIDENT_SHARE = 0.1  # of the weights: the result may hold this much more once loaded, or ...
 RESIDENT_BYTES = 64 * 2**20  # ... this much, whichever is more
@@ -189,7 +191,13 @@ def _without_sweeps(found: Sequence[Candidate]) -> Iterator[Candidate]:
 
 
 def make_planner(
-    graph: Graph, options: Options, model: CostModel, forms: tuple[Form, ...], *, searches: bool = True
+    graph: Graph,
+    options: Options,
+    model: CostModel,
+    forms: tuple[Form, ...],
+    *,
+    searches: bool = True,
+    dynamic: Dynamic | None = None,
 ) -> Planner:
     """Analyse a graph and search its candidates.
 
@@ -199,16 +207,20 @@ def make_planner(
         model: prices.
         forms: forms that regions may take.
         searches: False leaves the search out, for plans that were made before.
+        dynamic: the sizes that the graph can have; None for those that it has.
     """
     timeline = _best_order(graph, options.provider)
     order = timeline.order
-    rules = Rules(graph, order)
+    rules = Rules(graph, order, None if dynamic is None else steady_rules(graph, dynamic))
     setting = Setting(graph, order, rules, _excluded(graph, options))
+    if dynamic is not None:
+        steady = Steady(graph, rules, dynamic)
+        setting = replace(setting, excluded=setting.excluded | steady.asked, holds=steady.holds)
     seconds = Seconds(graph, rules, model)
     around = lifetimes(graph, order)
     search = Search(
         setting, timeline, around, seconds, around.valleys(), forms, options.max_chunks, options.provider,
-        nested,
+        nested if dynamic is None else None,
     )  # fmt: skip
     found = _found(search) if searches else ()
     return Planner(graph, options, setting, timeline, around, seconds, found)

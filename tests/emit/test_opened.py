@@ -1,0 +1,247 @@
+"""Chunked models whose sizes stay open compute at every size what the original computes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+
+from onnx_autochunk.axes import Position
+from onnx_autochunk.emit.weave import weave
+from onnx_autochunk.graph.load import Loaded, derive
+from onnx_autochunk.graph.numbers import released
+from onnx_autochunk.graph.several import load_open
+from onnx_autochunk.memory.lifetime import simulate
+from onnx_autochunk.options import Form
+from onnx_autochunk.plan.chunking import Chunking
+from onnx_autochunk.plan.grow import Setting, grow
+from onnx_autochunk.plan.plan import Plan, PlannedRegion
+from onnx_autochunk.plan.region import Region
+from onnx_autochunk.plan.rules import Rules
+from onnx_autochunk.plan.steady import Steady, steady_rules
+from tests.emit.regions import Sample, Stretch
+
+FLAT = """(float[B,T,8] x) => (float[B,T,8] y) {
+    shape = Shape(x)
+    b = Gather(shape, zero)
+    t = Gather(shape, one)
+    rows = Mul(b, t)
+    flat_shape = Concat<axis=0>(rows, eight)
+    flat = Reshape(x, flat_shape)
+    wide = MatMul(flat, w1)
+    act = Relu(wide)
+    narrow = MatMul(act, w2)
+    y_shape = Concat<axis=0>(b, t, eight)
+    back = Reshape(narrow, y_shape)
+    y = Add(back, x)
+}"""
+HEADS = """(float[B,T,8] x) => (float[B,T,8] y) {
+    shape = Shape(x)
+    b = Gather(shape, zero)
+    t = Gather(shape, one)
+    split_shape = Concat<axis=0>(b, t, two, four)
+    q = Reshape(x, split_shape)
+    queries = Transpose<perm=[0,2,1,3]>(q)
+    keys = Transpose<perm=[0,2,3,1]>(q)
+    values = Transpose<perm=[0,2,1,3]>(q)
+    scores = MatMul(queries, keys)
+    last = Squeeze(t)
+    position = Range(start, last, step)
+    row = Unsqueeze(position, one)
+    column = Unsqueeze(position, zero)
+    later = Greater(column, row)
+    masked = Where(later, low, scores)
+    shares = Softmax(masked)
+    mixed = MatMul(shares, values)
+    turned = Transpose<perm=[0,2,1,3]>(mixed)
+    merged_shape = Shape(x)
+    merged = Reshape(turned, merged_shape)
+    y = Add(merged, x)
+}"""
+
+SAMPLES = {
+    "an axis in front": Sample(
+        "(float[N,8] x) => (float[N,8] y) { a = MatMul(x, w) b = Relu(a) y = Add(b, x) }",
+        (Stretch("a b y", 0),),
+        {"w": (8, 8)},
+    ),
+    "an axis behind a batch": Sample(
+        "(float[B,T,8] x) => (float[B,T,8] y) { a = MatMul(x, w) b = Relu(a) y = Add(b, x) }",
+        (Stretch("a b y", 1),),
+        {"w": (8, 8)},
+    ),
+    "the last axis": Sample(
+        "(float[B,8,T] x) => (float[B,8,T] y) { a = MatMul(w, x) y = Relu(a) }",
+        (Stretch("a y", 2),),
+        {"w": (8, 8)},
+    ),
+    "rows that are merged with the batch inside": Sample(
+        FLAT,
+        (Stretch("flat wide act narrow back y", 1),),
+        {"w1": (8, 16), "w2": (16, 8)},
+        {"zero": [0], "one": [1], "eight": [8]},
+    ),
+    "queries, with a mask of their rows": Sample(
+        HEADS,
+        (Stretch("queries scores row later masked shares mixed turned merged y", 1),),
+        {},
+        {"zero": [0], "one": [1], "two": [2], "four": [4]},
+        {"low": -1e9},
+    ),
+    "several outputs": Sample(
+        """(float[T,8] x) => (float[T,8] y, float[8,T] z) {
+            a = Relu(x)
+            z = Transpose<perm=[1,0]>(a)
+            y = Mul(a, a)
+        }""",
+        (Stretch("a y", 0),),
+    ),
+    "steps of two rows in the result": Sample(
+        """(float[T,2,8] x) => (float[R,8] y) {
+            flat = Reshape(x, rows)
+            a = Relu(flat)
+            y = MatMul(a, w)
+        }""",
+        (Stretch("flat a y", 0, 16),),
+        {"w": (8, 8)},
+        {"rows": [-1, 8]},
+    ),
+}
+REFERENCE = {"B": 2, "T": 16, "N": 16, "R": 16}
+LENGTH = 5
+
+
+@pytest.fixture(params=SAMPLES)
+def sample(request: pytest.FixtureRequest) -> Sample:
+    return SAMPLES[request.param]
+
+
+def _model(sample: Sample) -> onnx.ModelProto:
+    made = sample.model()
+    for name, number in (("start", 0), ("step", 1)):
+        if any(name in node.input for node in made.graph.node):
+            made.graph.initializer.append(onnx.numpy_helper.from_array(np.array(number, np.int64), name))
+    return made
+
+
+def _loaded(model: onnx.ModelProto) -> Loaded:
+    names = {dim.dim_param for value in model.graph.input for dim in value.type.tensor_type.shape.dim}
+    return load_open(model, dims={name: REFERENCE[name] for name in names if name})
+
+
+def _region(loaded: Loaded, stretch: Stretch) -> Region:
+    graph, dynamic = loaded.graph, loaded.dynamic
+    assert dynamic is not None
+    order = tuple(range(len(graph.ops)))
+    rules = Rules(graph, order, steady_rules(graph, dynamic))
+    wanted = stretch.values.split()
+    seed = Position.whole(graph.shape(wanted[-1]) or (), stretch.axis)
+    if stretch.steps is not None:
+        seed = replace(seed, extent=stretch.steps, unit=seed.extent // stretch.steps)
+    setting = Setting(graph, order, rules, holds=Steady(graph, rules, dynamic).holds)
+    found = list(grow(setting, graph.producer[wanted[-1]].index, seed, range(len(order))))
+    seen = [[graph.ops[index].outputs[0] for index in region.ops] for region in found]
+    return found[[sorted(names) for names in seen].index(sorted(wanted))]
+
+
+def _woven(loaded: Loaded, sample: Sample) -> ir.Model:
+    region = _region(loaded, sample.stretches[0])
+    assert loaded.dynamic is not None
+    planned = PlannedRegion("r", region, Form.SCAN, Chunking(region.extent, LENGTH), (), 0, 0, 0)
+    rules = Rules(loaded.graph, range(len(loaded.graph.ops)), steady_rules(loaded.graph, loaded.dynamic))
+    return weave(loaded, Plan((planned,), 0, 1.0, 0.0), rules)
+
+
+def _session(model: onnx.ModelProto) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _shapes(model: onnx.ModelProto, sizes: dict[str, int]) -> dict[str, tuple[int, ...]]:
+    return {
+        value.name: tuple(sizes.get(d.dim_param, d.dim_value) for d in value.type.tensor_type.shape.dim)
+        for value in model.graph.input
+    }
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("steps", [1, 2, LENGTH - 1, LENGTH, LENGTH + 1, 3 * LENGTH, 23])
+def test_every_size_gives_what_the_original_gives(sample: Sample, steps: int, batch: int) -> None:
+    model = _model(sample)
+    loaded = _loaded(model)
+    made = ir.to_proto(released(_woven(loaded, sample), loaded.dynamic))
+    generator = np.random.default_rng(0)
+    shapes = _shapes(model, {"B": batch, "T": steps, "N": steps})
+    feeds = {name: generator.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
+    expected, found = (_session(one).run(None, feeds) for one in (model, made))
+    assert len(expected) == len(found)
+    for one, other in zip(expected, found, strict=True):
+        assert one.size >= prod(shapes["x"]) // 8
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_inputs_and_outputs_stay_as_open_as_they_were(sample: Sample) -> None:
+    model = _model(sample)
+    loaded = _loaded(model)
+    made = ir.to_proto(released(_woven(loaded, sample), loaded.dynamic))
+    for before, after in ((model.graph.input, made.graph.input), (model.graph.output, made.graph.output)):
+        assert [value.type for value in before] == [value.type for value in after]
+
+
+def test_a_shape_in_a_body_names_its_open_axes(sample: Sample) -> None:
+    """Where it said nothing, ONNX Runtime would reuse no buffer there."""
+    loaded = _loaded(_model(sample))
+    made = released(_woven(loaded, sample), loaded.dynamic)
+    (body,) = (node.attributes["body"].as_graph() for node in made.graph if node.op_type == "Scan")
+    shapes = [value.shape for node in body for value in node.outputs]
+    assert shapes and all(shape is not None for shape in shapes)
+    dims = {str(dim) for shape in shapes if shape is not None for dim in shape}
+    assert any(f",{LENGTH})" in dim for dim in dims)
+
+
+def test_what_a_body_holds_does_not_grow_with_the_input() -> None:
+    sample = SAMPLES["an axis in front"]
+    model = _model(sample)
+    small = load_open(model, dims={"N": 16})
+    large = load_open(model, dims={"N": 1600})
+    peaks = []
+    for loaded in (small, large):
+        graph = derive(_woven(loaded, sample), dynamic=loaded.dynamic).graph
+        scan = next(op for op in graph.ops if op.type == "Scan")
+        body = scan.subgraphs["body"]
+        peaks.append(simulate(replace(body, values={**graph.values, **body.values})).peak_bytes)
+    assert peaks[0] == peaks[1] > 0
+
+
+SHIFTED = "(float[B,8] x) => (float[8,B] y) { y = Reshape(x, turned) }"
+
+
+def test_axes_that_regroup_are_not_taken_for_one() -> None:
+    """At B=8 alone `[B, 8] -> [8, B]` keeps its rows."""
+    sample = Sample(SHIFTED, (), integers={"turned": [8, -1]})
+    loaded = load_open(sample.model(), dims={"B": 8})
+    assert loaded.dynamic is not None
+    rule = steady_rules(loaded.graph, loaded.dynamic)[0]
+    assert all(factor.mark.value == "!" for factor in rule.factors)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_merged_axis_is_no_border_behind_a_batch(batch: int) -> None:
+    """At a batch of 1 rows of `[batch*tokens, 8]` could be sliced, at no other."""
+    sample = SAMPLES["rows that are merged with the batch inside"]
+    loaded = load_open(_model(sample), dims={"B": batch, "T": 16})
+    graph, dynamic = loaded.graph, loaded.dynamic
+    assert dynamic is not None
+    order = tuple(range(len(graph.ops)))
+    rules = Rules(graph, order, steady_rules(graph, dynamic))
+    setting = Setting(graph, order, rules, holds=Steady(graph, rules, dynamic).holds)
+    end = graph.producer["y"].index
+    found = list(grow(setting, end, Position(1, 1, 16, 1), range(len(order))))
+    borders = {cut.value for region in found for cut in (*region.sliced, *region.outputs)}
+    assert borders == {"x", "y", "back"}
