@@ -80,6 +80,9 @@ _DEFAULT = Options()
     multiple=True,
     help="Reference shape of an input. Repeatable.",
 )
+@click.option(
+    "--fix-dims", is_flag=True, help="Fix symbolic dims to their reference sizes, in the result too."
+)
 @click.option("--input-data", metavar="F.npz", type=_IN_FILE, help="Real inputs: one array for each input.")
 @click.option(
     "--provider",

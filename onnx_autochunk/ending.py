@@ -10,6 +10,7 @@ from pathlib import Path
 from .errors import BudgetError
 from .goal import Goal
 from .graph.load import Loaded
+from .graph.numbers import released
 from .graph.save import weights_bytes
 from .plan.front import Point
 from .plan.saved import to_record
@@ -79,10 +80,12 @@ class Ending:
             budget_met=False if status is Status.MISSED else None,
             refusals=() if best is None else self._refusals(best),
         )
-        return Result(self.original.model, None, report, self.stages.options, self.source)
+        model = released(self.original.model, self.original.dynamic)
+        return Result(model, None, report, self.stages.options, self.source)
 
     def _result(self, trial: Trial, report: Report) -> Result:
-        return Result(trial.model, trial.plan, report, self.stages.options)
+        model = released(trial.model, self.original.dynamic)
+        return Result(model, trial.plan, report, self.stages.options)
 
     def _missed(self, best: Trial | None) -> Result:
         """No plan meets the budget: say the floor, or give the best plan when that was asked for."""
@@ -127,7 +130,26 @@ class Ending:
             front=describe_front(self.points),
             measured=tuple(_measured_plan(trial, trial is taken) for trial in self.tried),
             timings_s=self.stages.timings_s,
+            dims=self.original.dims,
+            chosen=self._chosen,
+            is_open=self.original.dynamic is not None,
         )
+
+    @property
+    def _chosen(self) -> tuple[str, ...]:
+        """Symbolic dims whose sizes nobody gave."""
+        options = self.stages.options
+        if options.input_data is not None or options.input_shapes:
+            return ()
+        return tuple(name for name in self.original.dims if name not in options.dims)
+
+    @property
+    def _verified(self) -> tuple[Mapping[str, int], ...]:
+        """Sizes that outputs were compared at."""
+        dynamic = self.original.dynamic
+        if dynamic is None or self.stages.options.input_data is not None:
+            return (self.original.dims,) if self.original.dims else ()
+        return tuple(dynamic.inputs_at(choice) for choice in range(len(dynamic.graphs)))
 
     def _report(self, trial: Trial, status: Status) -> Report:
         """Everything about a trial."""
@@ -151,7 +173,7 @@ class Ending:
             refusals=self._refusals(trial),
             verify=None
             if trial.comparison is None
-            else describe_comparison(trial.comparison, self.stages.options.verify_runs),
+            else describe_comparison(trial.comparison, self.stages.options.verify_runs, self._verified),
             plan=self._plan_record(trial),
         )
 

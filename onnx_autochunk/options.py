@@ -77,6 +77,7 @@ class Options:
             is given.
         dims: reference sizes of symbolic dims, by name.
         input_shapes: reference shapes of inputs whose dims have no name.
+        fix_dims: the result takes inputs of the reference sizes only; more forms are known for those.
         provider: the execution provider that is planned and measured for; where it is left out, the command
             line and `autochunk` take "cuda" if ONNX Runtime can use a GPU here.
         input_data: an .npz file with an array for each input: their reference shapes, and what the models are
@@ -105,6 +106,7 @@ class Options:
     max_slowdown: float | None = None
     dims: Mapping[str, int] = field(default_factory=dict)
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    fix_dims: bool = False
     provider: str = "cpu"
     input_data: Path | None = None
     form: Form = Form.AUTO

@@ -15,7 +15,8 @@ from .cost.model import CostModel
 from .emit.weave import METADATA, usable_forms
 from .ending import Ending
 from .goal import Goal
-from .graph.load import Loaded, Source, load, write_out
+from .graph.load import Loaded, Source, load
+from .graph.several import load_open, write_out_open
 from .memory.lifetime import simulate
 from .options import Options
 from .plan.front import front
@@ -30,6 +31,7 @@ from .stages import Stages
 from .trial import Trials
 from .tune import tune
 from .verify.bench import Bench, open_bench
+from .verify.inputs import read_shapes
 
 
 @collection_put_off()
@@ -52,12 +54,13 @@ def run(source: Source, options: Options, progress: Progress | None = None) -> R
     saved = None if options.plan is None else read_plan(options.plan, options)
     stages = Stages(options if saved is None else saved.options, progress or Silent())
     with stages.stage("load"):
-        loaded = load(source, dims=stages.options.dims, shapes=stages.options.input_shapes)
+        loaded = _loaded(source, stages.options)
     if saved is None and METADATA in loaded.model.metadata_props:
         report = Report(Status.UNCHANGED, "onnx_autochunk has chunked this model before.")
         return Result(loaded.model, None, replace(report, timings_s=stages.timings_s), options, path)
-    original = None if loaded.dims else path
-    with open_bench(original, loaded.model, stages.options) as bench:
+    is_as_written = not loaded.dims or loaded.dynamic is not None
+    original = path if is_as_written else None
+    with open_bench(original, loaded.model, stages.options, loaded.dynamic) as bench:
         if saved is not None:
             return _replayed(stages, loaded, path, saved, bench)
         return _searched(stages, loaded, path, bench)
@@ -96,6 +99,13 @@ def _replayed(stages: Stages, loaded: Loaded, path: Path | None, saved: SavedPla
     return ending.found(attempts.best, attempts.met)
 
 
+def _loaded(source: Source, options: Options) -> Loaded:
+    if options.fix_dims:
+        return load(source, dims=options.dims, shapes=options.input_shapes)
+    examples = {} if options.input_data is None else read_shapes(options.input_data)
+    return load_open(source, dims=options.dims, shapes=options.input_shapes, examples=examples)
+
+
 def _simulated(stages: Stages, loaded: Loaded) -> int:
     """The predicted peak of the original."""
     with stages.stage("analyze"):
@@ -104,9 +114,11 @@ def _simulated(stages: Stages, loaded: Loaded) -> int:
 
 def _trials(options: Options, loaded: Loaded, *, searches: bool) -> Trials:
     """Everything that plans for the model are made of and tried with."""
-    forms, rewritable = usable_forms(loaded, options), write_out(loaded)
+    rewritable, forms = write_out_open(loaded), usable_forms(loaded, options)
     prices = CostModel.load(options.provider)
-    planner = make_planner(rewritable.graph, options, prices, forms, searches=searches)
+    planner = make_planner(
+        rewritable.graph, options, prices, forms, searches=searches, dynamic=loaded.dynamic
+    )
     return Trials(planner, rewritable)
 
 

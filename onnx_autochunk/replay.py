@@ -60,6 +60,7 @@ def made_with(options: Options) -> dict[str, object]:
             "exclude": options.exclude,
             "threads": options.threads,
             "dims": dict(options.dims),
+            "fix_dims": options.fix_dims,
             "input_shapes": {name: list(shape) for name, shape in options.input_shapes.items()},
         },
     }
@@ -91,7 +92,10 @@ def read_plan(source: Path | Mapping[str, object], options: Options) -> SavedPla
         )
     shapes = {name: tuple(sizes) for name, sizes in made.lists("input_shapes").items()}
     options = replace(
-        options, dims=options.dims or made.counts("dims"), input_shapes=options.input_shapes or shapes
+        options,
+        dims=options.dims or made.counts("dims"),
+        input_shapes=options.input_shapes or shapes,
+        fix_dims=options.fix_dims or made.flag("fix_dims"),
     )
     return SavedPlan(record, options)
 

@@ -202,7 +202,7 @@ class Trials:
 
     def _on_paper(self, model: ir.Model) -> tuple[Timeline, float]:
         """Memory of a model over time, and what packing weights at every call adds to its time ratio."""
-        graph, planner = derive(model).graph, self.planner
+        graph, planner = derive(model, dynamic=self.loaded.dynamic).graph, self.planner
         packing_s = packing_seconds(graph, planner.seconds.model) if self.provider == "cpu" else 0.0
         timeline = simulate(graph, provider=self.provider)
         return timeline, packing_s / max(planner.baseline_seconds, 1e-9)

@@ -18,6 +18,7 @@ from onnx_autochunk import pipeline
 from onnx_autochunk.cost.constants import to_constants
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.errors import VerificationError
+from onnx_autochunk.graph.dynamic import Dynamic
 from onnx_autochunk.graph.load import derive
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Options
@@ -45,7 +46,9 @@ class Bench:
     verified: int = 0
 
     @contextmanager
-    def open(self, original: Path | None, model: ir.Model, options: Options) -> Iterator[Bench]:
+    def open(
+        self, original: Path | None, model: ir.Model, options: Options, _: Dynamic | None
+    ) -> Iterator[Bench]:
         assert options is not None
         self.files.append(original)
         self.original = model

@@ -69,7 +69,7 @@ def test_options_may_be_written_as_text(
         ({"budget": "1GiB", "max_slowdown": 1.1}, UsageError, "exclude each other"),
         ({"chunks": 4}, TypeError, "chunks"),
         ({"dims": {"N": 4, "M": 5}}, UsageError, "--dim M: no input has a dimension of that name"),
-        ({}, UsageError, "--dim N=SIZE"),
+        ({"fix_dims": True}, UsageError, "--dim N=SIZE"),
     ],
 )
 def test_bad_options_are_named(given: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..graph.model import Graph, Op
 from ..memory.lifetime import Timeline
@@ -73,9 +73,10 @@ def describe_front(points: Sequence[Point]) -> tuple[FrontPoint, ...]:
     return tuple(FrontPoint(p.budget_bytes, p.peak_bytes, p.slowdown, p.loops) for p in points)
 
 
-def describe_comparison(found: Comparison, runs: int) -> Verification:
-    """What verification found."""
-    return Verification(found.passed, runs, found.max_abs, found.max_rel)
+def describe_comparison(found: Comparison, runs: int, dims: Sequence[Mapping[str, int]]) -> Verification:
+    """What verification found, on so many inputs of the reference sizes and one of each of the others."""
+    runs += max(0, len(dims) - 1)
+    return Verification(found.passed, runs, found.max_abs, found.max_rel, tuple(dims))
 
 
 def refusals(graph: Graph, timeline: Timeline, plan: Plan, rules: Rules) -> tuple[Refusal, ...]:

@@ -159,6 +159,9 @@ class Report:
         measured: every plan that was measured, in order.
         timings_s: seconds spent in each stage, in the order of the stages.
         plan: what `--plan` replays; None where nothing was chunked.
+        dims: the reference sizes of symbolic dims.
+        chosen: those of them that nobody gave.
+        is_open: the result takes inputs of other sizes too.
     """
 
     status: Status
@@ -177,3 +180,6 @@ class Report:
     verify: Verification | None = None
     timings_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     plan: Mapping[str, object] | None = None
+    dims: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    chosen: tuple[str, ...] = ()
+    is_open: bool = False

@@ -171,6 +171,8 @@ _VERDICTS = {
 
 def _sentences(report: Report) -> Iterator[str]:
     yield " ".join(filter(None, (_VERDICTS[report.status], report.message)))
+    if report.dims:
+        yield _sizes(report)
     if report.verify is not None:
         yield _verified(report.verify)
     elif report.status in {Status.CHUNKED, Status.MISSED}:
@@ -184,9 +186,17 @@ def _sentences(report: Report) -> Iterator[str]:
         yield f"Time spent: {stages}."
 
 
+def _sizes(report: Report) -> str:
+    sizes = ", ".join(f"{name}={size}" for name, size in report.dims.items())
+    chosen = f" ({', '.join(report.chosen)} chosen here: --dim gives others)" if report.chosen else ""
+    others = "other sizes are taken too" if report.is_open else "no other sizes are taken"
+    return f"Planned for {sizes}{chosen}; {others}."
+
+
 def _verified(verify: Verification) -> str:
     verdict = "Outputs are equal" if verify.passed else "Outputs DIFFER"
     inputs = "1 input" if verify.runs == 1 else f"{verify.runs} inputs"
+    inputs += f" of {len(verify.dims)} sizes" if len(verify.dims) > 1 else ""
     return f"{verdict} on {inputs}: largest difference {verify.max_abs:.1e}, relative {verify.max_rel:.1e}."
 
 

@@ -12,14 +12,18 @@ from pathlib import Path
 import onnx_ir as ir
 
 from ..errors import VerificationError
+from ..graph.dynamic import Dynamic
+from ..graph.load import derive
+from ..graph.numbers import released
 from ..graph.save import save
+from ..memory.lifetime import simulate
 from ..options import Options
 from ..runtime.crash import explained
 from ..runtime.exact import exact_timeline
 from .arrays import Array
 from .compare import Comparison
 from .equality import compare_models
-from .inputs import load_inputs, random_inputs, read_specs
+from .inputs import InputSpec, load_inputs, random_inputs, read_specs
 from .measure import PeakMeasurement, TimeMeasurement, measure_peak, measure_time
 
 MEASURED_SEED = 0
@@ -34,21 +38,41 @@ class Bench:
     Attributes:
         original: the ONNX file that everything is compared with.
         folder: where rewritten models are put; emptied by `open_bench`.
+        dynamic: the sizes that models are to take; None for those of the original.
     """
 
     original: Path
     folder: Path
     options: Options
+    dynamic: Dynamic | None = None
 
     @cached_property
     def inputs(self) -> tuple[Mapping[str, Array], ...]:
         """The inputs of each verification run; the first ones are also measured with."""
-        specs = read_specs(self.original)
+        specs = self._specs(0)
         if self.options.input_data is not None:
             return (load_inputs(self.options.input_data, specs),)
         return tuple(
             random_inputs(specs, seed=MEASURED_SEED + run) for run in range(self.options.verify_runs)
         )
+
+    @cached_property
+    def verified(self) -> tuple[Mapping[str, Array], ...]:
+        """What outputs are compared on: those inputs, and one of each other size that was looked at."""
+        dynamic = self.dynamic
+        if dynamic is None or self.options.input_data is not None:
+            return self.inputs
+        others = range(1, len(dynamic.graphs))
+        return (*self.inputs, *(random_inputs(self._specs(at), seed=MEASURED_SEED) for at in others))
+
+    def _specs(self, choice: int) -> tuple[InputSpec, ...]:
+        """The inputs at one choice of sizes."""
+        dynamic = self.dynamic
+        if dynamic is None:
+            return read_specs(self.original)
+        graph = dynamic.graphs[choice]
+        shapes = {name: graph.shape(name) or () for name in graph.inputs}
+        return read_specs(self.original, dims=dynamic.atoms_at(choice), shapes=shapes)
 
     @cached_property
     def baseline(self) -> PeakMeasurement:
@@ -57,13 +81,20 @@ class Bench:
             return self.measure(self.original)
 
     def predict(self, model: ir.Model) -> int:
-        """The peak of a model on ONNX Runtime's own graph of it, without running it."""
+        """The peak of a model on ONNX Runtime's own graph of it, without running it.
+
+        That graph is of bound sizes: where they are open the graph as it is has to do.
+        """
+        if (dynamic := self.dynamic) is not None:
+            graph = derive(model, dynamic=dynamic).graph
+            return simulate(graph, provider=self.options.provider).peak_bytes
         return exact_timeline(model, provider=self.options.provider).timeline.peak_bytes
 
     def write(self, model: ir.Model) -> Path:
         """Put a rewritten model into the folder, over the one before it."""
         path = self.folder / "chunked.onnx"
-        save(model, path, external=self.options.save_as_external_data)
+        made = released(model, self.dynamic)
+        save(made, path, external=self.options.save_as_external_data)
         return path
 
     def verify(self, path: Path) -> Comparison:
@@ -77,7 +108,7 @@ class Bench:
             found = compare_models(
                 self.original,
                 path,
-                self.inputs,
+                self.verified,
                 rtol=options.rtol,
                 atol=options.atol,
                 provider=options.provider,
@@ -109,11 +140,13 @@ class Bench:
 
 
 @contextmanager
-def open_bench(original: Path | None, model: ir.Model, options: Options) -> Iterator[Bench]:
-    """A bench for a model; one that is no file yet, or whose sizes were given, is written first."""
+def open_bench(
+    original: Path | None, model: ir.Model, options: Options, dynamic: Dynamic | None = None
+) -> Iterator[Bench]:
+    """A bench for a model; one that is no file yet, or whose sizes were fixed, is written first."""
     with tempfile.TemporaryDirectory(prefix="onnx_autochunk-") as name:
         folder = Path(name)
         if original is None:
             original = folder / "original.onnx"
-            save(model, original)
-        yield Bench(original, folder, options)
+            save(released(model, dynamic), original)
+        yield Bench(original, folder, options, dynamic)

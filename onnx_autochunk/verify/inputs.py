@@ -141,11 +141,7 @@ def load_inputs(path: str | os.PathLike[str], specs: Sequence[InputSpec]) -> dic
         UsageError: the file cannot be read, or an array is missing, unknown, of another type or shape.
     """
     file = Path(path)
-    try:
-        with np.load(file) as stored:
-            arrays: dict[str, Array] = dict(stored)
-    except (OSError, ValueError, TypeError, BadZipFile) as error:
-        raise UsageError(f"{file}: cannot be read as an .npz file: {error}") from error
+    arrays = _stored(file)
     expected = ", ".join(map(str, specs))
     if unknown := sorted(arrays.keys() - {spec.name for spec in specs}):
         raise UsageError(f"{file}: the model has no input {unknown[0]!r}; it expects {expected}")
@@ -153,6 +149,24 @@ def load_inputs(path: str | os.PathLike[str], specs: Sequence[InputSpec]) -> dic
         raise UsageError(f"{file}: there is no array for input {missing[0]!r}; the model expects {expected}")
     bound: dict[str, int] = {}
     return {spec.name: _checked(file, spec, arrays[spec.name], bound) for spec in specs}
+
+
+def read_shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the user's own inputs.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    return {name: array.shape for name, array in _stored(Path(path)).items()}
+
+
+def _stored(file: Path) -> dict[str, Array]:
+    try:
+        with np.load(file) as stored:
+            arrays: dict[str, Array] = dict(stored)
+    except (OSError, ValueError, TypeError, BadZipFile) as error:
+        raise UsageError(f"{file}: cannot be read as an .npz file: {error}") from error
+    return arrays
 
 
 def _checked(file: Path, spec: InputSpec, array: Array, bound: dict[str, int]) -> Array:

@@ -21,7 +21,7 @@ REGION = {
 KEYS = {
     "schema", "status", "message", "baseline", "chunked", "weights_bytes", "budget_bytes", "budget_met",
     "slowdown_measured", "floor_bytes", "front", "measured", "regions", "refusals", "verify",
-    "timings_s", "plan",
+    "timings_s", "plan", "dims", "chosen", "is_open",
 }  # fmt: skip
 
 
