@@ -99,7 +99,7 @@ class Unbound:
     ) -> Loaded:
         """The model or a copy of it, bound in place, with its `Graph`; raises what `bind` does."""
         loaded = derive(model, self.bind(model, dims, shapes))
-        _check_sizes(loaded.graph, self.where)
+        check_sizes(loaded.graph, self.where)
         return loaded
 
     def bind(
@@ -257,7 +257,7 @@ def _check(model: ir.Model, where: str) -> None:
             raise ModelError(f"{where}: the graph is not valid: nothing computes the output {value.name!r}")
 
 
-def _check_sizes(graph: Graph, where: str) -> None:
+def check_sizes(graph: Graph, where: str) -> None:
     """What inference leaves open: sizes that no process could hold, and elements out of nothing."""
     for value in graph.values.values():
         if min(value.shape or (), default=0) < 0 or value.nbytes > MOST_BYTES:

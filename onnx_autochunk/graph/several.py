@@ -15,7 +15,18 @@ import onnx_ir as ir
 
 from ..errors import AutochunkError
 from .dynamic import Atom, Dims, Dynamic, bindings
-from .load import Loaded, Source, Unbound, derive, derived, read, whole_graph, write_out, written_out
+from .load import (
+    Loaded,
+    Source,
+    Unbound,
+    check_sizes,
+    derive,
+    derived,
+    read,
+    whole_graph,
+    write_out,
+    written_out,
+)
 from .model import Graph, Origin
 from .numbers import OPEN, Numbers
 from .repeated import Repeats, large, repeat
@@ -154,10 +165,11 @@ def _at(unbound: Unbound, shapes: Mapping[str, tuple[int, ...]], repeats: Repeat
     model = unbound.model.clone()
     try:
         unbound.bind(model, {}, shapes)
+        graph = _with_written(model, repeats)
+        check_sizes(graph, unbound.where)
     except AutochunkError as error:
         logger.info("not for inputs of %s: %s", shapes, error)
         return None
-    graph = _with_written(model, repeats)
     return graph if all(min(value.shape or (), default=1) > 0 for value in graph.values.values()) else None
 
 
