@@ -11,6 +11,7 @@ SIZES: Mapping[
     str, Mapping[str, int]
 ] = {  # activations of about 30 MiB, where a few pages more or less are nothing
     "gpt2": {"layers": 2, "tokens": 1024, "width": 64, "heads": 4, "vocab": 128},
+    "gpt2-open": {"layers": 1, "tokens": 1024, "width": 64, "heads": 4, "vocab": 128, "dynamic": True},
     "vit": {"layers": 2, "image": 512, "width": 48, "heads": 4},  # 1025 tokens: uneven whatever the length
     "evoformer": {"blocks": 1, "residues": 64, "sequences": 16},
     "unet": {"latent": 32, "width": 32, "heads": 4},

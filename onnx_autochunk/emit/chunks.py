@@ -29,6 +29,7 @@ class Chunks:
     Attributes:
         steps: of the flow.
         axis: the axis of the chunks.
+        most: steps of the longest chunk, as planned.
         label: what a shape says of the length of one.
         length: of a chunk in steps, a vector of one.
         starts: the step at which each chunk starts, `(count,)`.
@@ -37,6 +38,7 @@ class Chunks:
     numbers: Numbers
     steps: Size
     axis: Extent
+    most: int
     label: str
     length: ir.Value
     starts: ir.Value
@@ -56,7 +58,7 @@ class Chunks:
         regular = numbers.call("Mul", [numbers.range(count, axis), length], (axis,), "regular")
         last = numbers.call("Sub", [total, length], (1,), "last")
         starts = numbers.call("Min", [regular, last], (axis,), "starts")
-        return cls(numbers, steps, axis, f"min({name},{most})", length, starts)
+        return cls(numbers, steps, axis, most, f"min({name},{most})", length, starts)
 
     def bounds(self, unit: Size) -> tuple[ir.Value, ir.Value]:
         """Where each chunk starts and ends along an axis with steps of `unit`, `(count, 1)` both."""
@@ -67,6 +69,12 @@ class Chunks:
             return starts, ends
         size = self.numbers.size(unit)
         return call("Mul", [starts, size], shape, "starts"), call("Mul", [ends, size], shape, "ends")
+
+    def indices(self, unit: Size) -> ir.Value:
+        """Where the elements of each chunk lie along an axis with steps of `unit`, `(count, elements)`."""
+        (starts, _), inside = self.bounds(unit), Extent(self.most * unit[0], self._label(unit))
+        elements = self.numbers.range(self._elements(unit), inside)
+        return self.numbers.call("Add", [starts, elements], (self.axis, inside), "indices")
 
     def unit(self, cut: Cut) -> Size:
         """Elements of the cut axis in one step, in all repetitions together."""
@@ -82,10 +90,12 @@ class Chunks:
 
     def declare(self, value: ir.Value, cut: Cut) -> None:
         """As `body.Sizes` has it."""
-        dynamic, unit = self.numbers.dynamic, self.unit(cut)
-        dims: list[Dim] = [dynamic.label(size) for size in self.sizes(cut)]
-        dims[cut.position.axis] = self.label if set(unit) == {1} else f"{dynamic.label(unit)}*{self.label}"
+        dims: list[Dim] = list(map(self.numbers.dynamic.label, self.sizes(cut)))
+        dims[cut.position.axis] = self._label(self.unit(cut))
         value.meta[OPEN] = tuple(dims)
+
+    def _label(self, unit: Size) -> str:
+        return self.label if set(unit) == {1} else f"{self.numbers.dynamic.label(unit)}*{self.label}"
 
     def spelled(self, cut: Cut) -> ir.Value:
         """As `body.Sizes` has it."""

@@ -66,20 +66,26 @@ def _sliced(
     cut: Cut,
     handed: dict[ir.Value, ir.Value],
 ) -> ir.Value:
-    """A chunk of an input, sliced by the body between bounds that are handed to it."""
-    whole, position = weaving.values[cut.value], cut.position
-    bounds = [_hand(body, bound, handed) for bound in chunks.bounds(chunks.unit(cut))]
+    """A chunk of an input, sliced by the body between bounds that are handed to it.
+
+    For CUDA it is gathered, as `emit.scan.Loop.slice` has it.
+    """
+    whole, position, unit = weaving.values[cut.value], cut.position, chunks.unit(cut)
     shape = position.sliced_shape(weaving.shape(cut.value), planned.chunking.length)
     result = body.value(f"{cut.value}/slice", whole.dtype, shape)
     chunks.declare(result, cut)
+    if weaving.provider == "cuda":
+        indices = _hand(body, chunks.indices(unit), handed)
+        return body.call("Gather", [whole, indices], result, {"axis": position.axis})
+    bounds = [_hand(body, bound, handed) for bound in chunks.bounds(unit)]
     return body.call("Slice", [whole, *bounds, body.constant([position.axis])], result)
 
 
 def _hand(body: Scope, bound: ir.Value, handed: dict[ir.Value, ir.Value]) -> ir.Value:
-    """What a body sees of bounds that are handed to it chunk by chunk."""
+    """What a body sees of bounds or indices that are handed to it chunk by chunk."""
     if bound not in handed:
-        handed[bound] = body.value("bound", bound.dtype, (1,))
-        handed[bound].meta[OPEN] = (1,)
+        handed[bound] = body.value("bound", bound.dtype, shape_of(bound)[1:])
+        handed[bound].meta[OPEN] = (open_shape(bound) or ())[1:]
     return handed[bound]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ MODELS = [
     ("gpt2", "float32", "sweep"),
     ("vit", "float32", "sweep"),
 ]
+NO_DIMS: Mapping[str, int] = {}
 WRITTEN_OUT = {Kind.PARTS}  # Concats of a last chunk that is shorter, and of the models: once in a run
 
 
@@ -34,12 +36,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
 
 
-def chunked(source: Path, form: str, target: Path, provider: str = "cuda") -> CudaReport:
-    result = autochunk(source, budget="40%", form=form, provider=provider, no_verify=True, best_effort=True)
+def chunked(
+    source: Path, form: str, target: Path, provider: str = "cuda", dims: Mapping[str, int] = NO_DIMS
+) -> CudaReport:
+    result = autochunk(
+        source, budget="40%", form=form, provider=provider, dims=dims, no_verify=True, best_effort=True
+    )
     forms = {region.form for region in result.report.regions}
     assert forms and (form == "auto" or forms == {form})
     result.save(target)
-    return check(load(target).graph)
+    return check(load(target, dims=dims).graph)
 
 
 @pytest.mark.parametrize(("name", "dtype", "form"), MODELS)
@@ -58,6 +64,15 @@ def test_chunked_for_cuda_a_model_computes_the_same(name: str, folder: Path, tmp
     chunked(source, "scan", target)
     inputs = [random_inputs(read_specs(source), seed=0)]
     assert compare_models(source, target, inputs, threads=1).passed
+
+
+def test_where_sizes_are_open_nothing_leaves_the_gpu_either(folder: Path, tmp_path: Path) -> None:
+    source, target, dims = exported("gpt2-open", folder), tmp_path / "out.onnx", {"batch": 2, "tokens": 512}
+    report = chunked(source, "auto", target, dims=dims)
+    assert report.bad == ()
+    for sizes in (dims, {"batch": 1, "tokens": 301}):
+        inputs = [random_inputs(read_specs(source, dims=sizes), seed=0)]
+        assert compare_models(source, target, inputs, threads=1).passed
 
 
 def test_what_would_lose_its_kernel_keeps_its_opset(folder: Path) -> None:
