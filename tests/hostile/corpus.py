@@ -48,6 +48,7 @@ CASES: Mapping[str, Case] = {
     **_cases(graphs.REFUSED, 1, "--threads", "1"),
     **_cases(graphs.BOUNDED, 0),
     **_cases(graphs.UNSIZED, 2),
+    **_cases(graphs.UNFIXED, 2, "--no-verify", "--fix-dims"),
     **_cases(plans.PLANS, 2, "--no-verify", "--plan", plans.PLAN),
     **_cases(plans.INPUTS, 2, "--input-data", plans.INPUT),
 }

@@ -321,5 +321,9 @@ def unsized(folder: Path) -> None:
 # What a size has to be given for.
 UNSIZED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a size of -1": (unsized, "--input-shape"),
+}
+
+# Likewise where sizes are to be fixed; where not, one is chosen.
+UNFIXED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a size without a name": (partial(text, '(float["?",4] x) => (float["?",4] y) { y = Neg(x) }'), "--dim"),
 }
