@@ -39,14 +39,12 @@ PLAIN: Mapping[str, Case] = {
     "unet": Case("unet", 0.15, 1.10),
 }
 FUSED = "--fused --opset 23"
-BUDGET = ("--budget", "10%")
-LOW = {"qdq": ("--quantized", BUDGET), "half": ("--dtype float16", BUDGET)}
 MORE: Mapping[str, Case] = {
     "pooling": Case("pooling", 0.015, options=("--budget", "2MiB")),  # a score a key, of one query: 15.3 MiB
     "gpt2-attention": Case("gpt2", 0.10, export=FUSED),
     "vit-attention": Case("vit", 0.10, export=FUSED),
     "vit-contrib": Case("vit", 1.01, export="--contrib", alone="MultiHeadAttention"),
-    **{f"{name}-{kind}": Case(name, 0.10, 2.0, *LOW[kind]) for name in ("gpt2", "vit") for kind in LOW},
+    "gpt2-qdq": Case("gpt2", 0.10, 2.0, "--quantized", ("--budget", "10%")),
     "nearest": Case("neighbours", 0.02),
     "nearest-10": Case("neighbours", 0.02, export="--nearest 10"),
 }
