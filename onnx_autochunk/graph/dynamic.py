@@ -6,12 +6,12 @@ of sizes (4096, 15, 77) is `batch*tokens`, which a few ops on the shapes of inpu
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import chain, combinations_with_replacement, count
-from math import prod
+from math import isqrt, prod
 from typing import TypeAlias
 
 from .model import Graph, Op
@@ -20,33 +20,42 @@ Dims: TypeAlias = Mapping[str, int]
 Size: TypeAlias = tuple[int, ...]  # of one axis at every choice, the reference first
 
 SPREAD = 1.25  # from one prime to the next: 101 and 103 pixels give as many patches of 16
+LARGE = 100  # primes for sizes of more than twice that are above it
 MOST_FACTORS = 3  # with their multiplicity, of a size
 
 
-def bindings(reference: Dims, static: Collection[int], *, above: int = 2) -> tuple[Dims, ...]:
+def bindings(reference: Dims, static: Collection[int]) -> tuple[Dims, ...]:
     """Sizes at which to look at a model: the reference, two choices of primes, and each dim once as 1.
+
+    Primes are small for what is small, and larger for the rest: of a few pixels all parts would be alike.
 
     Args:
         reference: sizes by symbolic dim.
         static: the sizes that are fixed in the model; no prime divides one of them or a reference size.
-        above: primes are larger than this, as a model may ask for.
     """
-    primes = _primes({*static, *reference.values()}, above)
-    others = [dict(zip(reference, primes, strict=False)) for _ in range(2)]
-    ones = [{**dict(zip(reference, primes, strict=False)), dim: 1} for dim in reference]
+    apart, taken = {*static, *reference.values()}, list[int]()
+
+    def fresh(dim: str) -> int:
+        taken.append(_prime(min(reference[dim] // 2, LARGE), apart, taken))
+        return taken[-1]
+
+    others = [{dim: fresh(dim) for dim in reference} for _ in range(2)]
+    ones = [{dim: 1 if dim == one else fresh(dim) for dim in reference} for one in reference]
     return (reference, *others, *ones)
 
 
-def _primes(apart: Collection[int], above: int) -> Iterator[int]:
-    """Odd primes that divide none of the sizes, each once, so far apart that their parts differ too."""
-    found: list[int] = []
-    last = above / SPREAD
-    for number in count(3, 2):
-        if all(number % prime for prime in found):
-            found.append(number)
-            if number > SPREAD * last and all(size % number or size == 0 for size in apart):
-                last = number
-                yield number
+def _prime(above: int, apart: Collection[int], taken: Collection[int]) -> int:
+    """An odd prime that divides none of the sizes, far from those taken: parts of both are to differ too."""
+    for number in count(max(above, 2) + 1):
+        is_prime = all(number % divisor for divisor in range(2, isqrt(number) + 1))
+        divides = any(size % number == 0 for size in apart if size)
+        if is_prime and not divides and all(_are_far(number, other) for other in taken):
+            return number
+    raise AssertionError("there are more primes")
+
+
+def _are_far(one: int, other: int) -> bool:
+    return max(one, other) >= SPREAD * min(one, other)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,6 @@ from .repeated import Repeats, large, repeat
 logger = logging.getLogger(__name__)
 
 APART = 2  # choices besides the reference that have nothing in common with it or each other
-ABOVE = (2, 100)  # what sizes are tried above: images of a few pixels give no patches
 USUAL_BATCH, USUAL_SIZE = 1, 512  # reference sizes where none are given
 OLDEST_OPSET = 13  # of what computes sizes: Min of integers, Squeeze and its likes with axes as operands
 
@@ -71,7 +70,7 @@ def load_open(
         logger.warning("the result takes these sizes only: %s", why or "the model itself takes no others")
         return loaded
     dynamic = Dynamic(graphs, _inputs(unbound.model, graphs), _accepted(unbound.model))
-    dynamic = _write_sizes(model, _with_elements(dynamic))
+    dynamic = _with_elements(_write_sizes(model, dynamic))  # the other way a size could come from itself
     for value in (*model.graph.inputs, *(value for node in model.graph for value in node.outputs)):
         sizes = dynamic.sizes(str(value.name))
         if sizes is not None:
@@ -151,13 +150,17 @@ def _at_every_choice(unbound: Unbound, model: ir.Model, used: Dims) -> tuple[Gra
         return {name: tuple(sizes) for name, sizes in given.items()}
 
     uneven = {dim: max(1, size - 1) for dim, size in used.items()}
-    for above in ABOVE:
-        _, *choices = *bindings(used, static, above=above), uneven
-        apart = [_at(unbound, shapes(dims), repeats) for dims in choices[:APART]]
-        if None not in apart:
-            others = (_at(unbound, shapes(dims), repeats) for dims in choices[APART:])
-            return (reference, *(graph for graph in (*apart, *others) if graph is not None))
-    return (reference,)
+    _, *choices = *bindings(used, static), uneven
+    apart = [_at(unbound, shapes(dims), repeats) for dims in choices[:APART]]
+    if None in apart:
+        return (reference,)
+    others = (_at(unbound, shapes(dims), repeats) for dims in choices[APART:])
+    return (reference, *(graph for graph in (*apart, *others) if graph and _covers(graph, reference)))
+
+
+def _covers(graph: Graph, reference: Graph) -> bool:
+    """True where as many shapes are known: a window that is larger than its input has none."""
+    return all(graph.shape(name) for name, value in reference.values.items() if value.shape)
 
 
 def _at(unbound: Unbound, shapes: Mapping[str, tuple[int, ...]], repeats: Repeats) -> Graph | None:

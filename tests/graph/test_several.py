@@ -1,0 +1,155 @@
+"""Models at several sizes: what sizes are made of, and what is rewritten so that they can be computed."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import onnx
+import pytest
+
+from onnx_autochunk.errors import UsageError
+from onnx_autochunk.graph.dynamic import Atom, Dynamic, bindings
+from onnx_autochunk.graph.load import Loaded, read, whole_graph
+from onnx_autochunk.graph.repeated import large, repeat
+from onnx_autochunk.graph.several import load_open
+
+B, T = (2, 3, 11, 1), (2048, 5, 7, 13)
+
+
+def _dynamic() -> Dynamic:
+    return Dynamic((), {B: Atom("batch", "x", 0), T: Atom("tokens", "x", 1)}, {})
+
+
+@pytest.mark.parametrize(
+    ("size", "label"),
+    [
+        ((64, 64, 64, 64), 64),
+        (T, "tokens"),
+        ((4096, 15, 77, 13), "batch*tokens"),
+        ((24, 36, 132, 12), "12*batch"),
+        ((2048**2, 25, 49, 169), "tokens*tokens"),
+        ((2049, 6, 8, 14), None),
+        ((1024, 2, 3, 6), None),
+    ],
+)
+def test_a_size_is_a_product_of_what_is_known(size: tuple[int, ...], label: int | str | None) -> None:
+    assert _dynamic().label(size) == label
+
+
+def test_the_sizes_of_choices_are_far_apart() -> None:
+    """103 and 107 pixels give as many patches of 16: two sides would be taken for one."""
+    choices = bindings({"batch": 1, "height": 512, "width": 512}, static={3, 16})
+    assert {dims["batch"] for dims in choices} <= {1, 5, 7, 11, 13, 17, 19, 23, 29}
+    sizes = sorted({size for dims in choices[1:] for name, size in dims.items() if name != "batch"} - {1})
+    assert len(sizes) > 4 and sizes[0] > 100
+    assert all(after // 16 > before // 16 for before, after in pairwise(sizes))
+
+
+def _open(text: str, **dims: int) -> Loaded:
+    return load_open(onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 21]> g {text}'), dims=dims)
+
+
+SHAPED = """(float[B,T,8] x) => (float[B,T,2,4] y) <int64[1] heads = {2}, int64[1] rest = {4}> {
+    a = Relu(x)
+    shape = Shape<start=0, end=2>(a)
+    target = Concat<axis=0>(shape, heads, rest)
+    y = Reshape(a, target)
+}"""
+
+
+def test_shapes_are_asked_of_inputs_only() -> None:
+    loaded = _open(SHAPED, B=2, T=16)
+    asked = {
+        str(node.inputs[0] and node.inputs[0].name) for node in loaded.model.graph if node.op_type == "Shape"
+    }
+    assert asked == {"x"}
+    assert [op.type for op in loaded.graph.ops] == ["Relu", "Reshape"]
+
+
+PATCHES = """(float[1,3,H,W] x, float[8,3,4,4] k) => (float[1,P,8] y)
+<int64[1] one = {1}, int64[1] eight = {8}> {
+    conv = Conv<kernel_shape=[4,4], strides=[4,4]>(x, k)
+    rows = Shape<start=2, end=3>(conv)
+    columns = Shape<start=3, end=4>(conv)
+    count = Mul(rows, columns)
+    target = Concat<axis=0>(one, eight, count)
+    flat = Reshape(conv, target)
+    y = Transpose<perm=[0,2,1]>(flat)
+}"""
+COUNTED = """(float[1,3,H] x, float[8,3,4] k) => (float[1,8,P] y)
+<int64[1] at = {2}, int64 four = {4}, int64[1] one = {1}, int64[1] eight = {8}> {
+    conv = Conv<kernel_shape=[4], strides=[4]>(x, k)
+    shape = Shape(x)
+    side = Gather(shape, at)
+    rows = Div(side, four)
+    target = Concat<axis=0>(one, eight, rows)
+    y = Reshape(conv, target)
+}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "dims", "label"),
+    [(PATCHES, {"H": 64, "W": 64}, "conv.2*conv.3"), (COUNTED, {"H": 512}, "rows.0")],
+)
+def test_parts_of_an_image_are_sizes_too(text: str, dims: dict[str, int], label: str) -> None:
+    loaded = _open(text, **dims)
+    assert loaded.dynamic is not None
+    sizes = loaded.dynamic.sizes("y")
+    assert sizes is not None and label in map(loaded.dynamic.label, sizes)
+
+
+MASKED = """(float[1,T,T] x, float[1,T,T] z) => (float[1,T,T] y, float[1,T,T] v)
+<int64 zero = {0}, int64 step = {1}, int64[1] front = {0}, int64[1] behind = {1}, float low = {-1.0}> {
+    size = Shape<start=1, end=2>(x)
+    count = Squeeze(size)
+    position = Range(zero, count, step)
+    row = Unsqueeze(position, behind)
+    column = Unsqueeze(position, front)
+    later = Greater(column, row)
+    y = Where(later, low, x)
+    v = Where(later, low, z)
+}"""
+
+
+def test_large_results_of_small_values_are_made_for_every_reader() -> None:
+    unbound = read(onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 21]> g {MASKED}'))
+    unbound.bind(unbound.model, {"T": 2048}, {})
+    found = large(whole_graph(unbound.model))
+    assert set(found) == {"later"}
+    repeat(unbound.model, found)
+    assert [node.op_type for node in unbound.model.graph].count("Greater") == 2
+    readers = [node for node in unbound.model.graph if node.op_type == "Where"]
+    assert readers[0].inputs[0] is not readers[1].inputs[0]
+
+
+def test_small_ones_are_made_once() -> None:
+    unbound = read(onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 21]> g {MASKED}'))
+    unbound.bind(unbound.model, {"T": 64}, {})
+    assert not large(whole_graph(unbound.model))
+
+
+def test_shapes_behind_computed_bounds_are_found() -> None:
+    loaded = _open(
+        """(float[N,8] x) => (float[M,8] y) <int64[1] zero = {0}, int64[1] two = {2}> {
+            size = Shape<start=0, end=1>(x)
+            half = Div(size, two)
+            double = Mul(half, two)
+            a = Slice(x, zero, double, zero)
+            again = Shape(a)
+            b = Reshape(a, again)
+            y = Relu(b)
+        }""",
+        N=9,
+    )
+    assert loaded.graph.shape("y") == (8, 8)
+
+
+def test_a_dimension_without_a_name_still_needs_a_shape() -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["": 21]> g (float[N,4] x) => (float[N,4] y) { y = Neg(x) }'
+    )
+    model.graph.input[0].type.tensor_type.shape.dim[0].ClearField("dim_param")
+    with pytest.raises(UsageError, match="--input-shape x"):
+        load_open(model)
+    loaded = load_open(model, shapes={"x": (6, 4)})
+    assert loaded.dynamic is not None and loaded.dims == {"x.0": 6}
