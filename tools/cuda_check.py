@@ -149,7 +149,7 @@ class Check:
             left -= weights_bytes(source)
         for share in SHARES:
             result = autochunk(
-                source, dims={"batch": 1, "tokens": tokens}, budget=int(share * left),
+                source, dims={"batch": 1, "tokens": tokens}, fix_dims=True, budget=int(share * left),
                 provider=self.provider, no_verify=True, best_effort=True,
             )  # fmt: skip
             result.save(path)

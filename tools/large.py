@@ -77,17 +77,21 @@ def rewrite(request: Json) -> Json:
     before = _written_bytes()
     result = autochunk(request["source"], no_verify=request["no_verify"])
     result.save(request["out"])
-    own, others = (
-        1024 * resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
     written = _written_bytes() - before
-    return {"chunked": result.plan is not None, "own": own, "others": others, "written": written}
+    others = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return {"chunked": result.plan is not None, "own": _most_bytes(), "others": others, "written": written}
 
 
 def _written_bytes() -> int:
     """By this process and by those that it has waited for. Source: proc_pid_io(5)."""
     lines = Path("/proc/self/io").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("wchar:"))
+
+
+def _most_bytes() -> int:
+    """Most that was resident, since this program was started: `getrusage` counts what started it as well."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def measure(source: Path, *, no_verify: bool) -> Row:
