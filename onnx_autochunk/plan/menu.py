@@ -38,8 +38,8 @@ def options_of(search: Search, region: Region) -> tuple[Option, ...]:
             continue
         costs = _footprints(search, region, ways)
         if search.nested and form is Form.SCAN and before > DEEP * search.most_in_use_bytes:
-            ways += tuple(search.nested(search, region, _deep(ways, costs)))
-        found += _priced(ways, costs)
+            ways += tuple(search.nested(search, region, _deep(search, ways, costs)))
+        found += _priced(search, ways, costs)
         for front in fronts:
             found += _fed(search, ways, front, _footprints(search, region, ways, front, costs))
     return pareto([option for option in found if option.peak_bytes <= most])
@@ -68,9 +68,9 @@ def _chunkings(search: Search, region: Region, form: Form) -> tuple[Chunking, ..
     return suited(setting.graph, setting.rules, region, form, ladder, inside=search.inside)
 
 
-def _deep(options: Sequence[Option], costs: Footprints) -> list[Option]:
+def _deep(search: Search, options: Sequence[Option], costs: Footprints) -> list[Option]:
     """Those ways to cut a region whose chunks hold more inside than the loop does around them."""
-    return [option for option in options if costs[_is_even(option)].is_deep(option.chunking.length)]
+    return [option for option in options if costs[_is_even(search, option)].is_deep(option.chunking.length)]
 
 
 def _menu(search: Search, region: Region, form: Form) -> list[Option]:
@@ -82,9 +82,9 @@ def _menu(search: Search, region: Region, form: Form) -> list[Option]:
     ]
 
 
-def _priced(options: Sequence[Option], costs: Footprints) -> Iterator[Option]:
+def _priced(search: Search, options: Sequence[Option], costs: Footprints) -> Iterator[Option]:
     for option in options:
-        yield replace(option, peak_bytes=_own_bytes(costs[_is_even(option)], option))
+        yield replace(option, peak_bytes=_own_bytes(costs[_is_even(search, option)], option))
 
 
 def _fed(search: Search, options: Sequence[Option], front: Front, costs: Footprints) -> Iterator[Option]:
@@ -97,7 +97,7 @@ def _fed(search: Search, options: Sequence[Option], front: Front, costs: Footpri
     spared = sum(map(search.seconds.whole, front.spared))
     orders = (prices,) if set(front.forms) == {Form.SCAN} else (prices, burdens)
     for option in options:
-        cost = costs[_is_even(option)]
+        cost = costs[_is_even(search, option)]
         own = _own_bytes(cost, option)
         held = [
             [max(own, cost.feeder_bytes(at, feed.chunking.length)) for feed in menu]
@@ -135,9 +135,8 @@ def _own_bytes(cost: Footprint, option: Option) -> int:
     return max(cost.peak_bytes(option.chunking.tail), cost.loop + option.nest.body_bytes)
 
 
-def _is_even(option: Option) -> bool:
-    """False where the last chunk is shorter and that changes how the form puts its results together."""
-    return not option.chunking.tail or option.form is not Form.SCAN
+def _is_even(search: Search, option: Option) -> bool:
+    return search.seconds.is_even(option.form, option.chunking)
 
 
 def _footprints(
@@ -161,7 +160,7 @@ def _footprints(
             rules=search.setting.rules,
             body=None if without is None else without[even].body,
         )
-        for even in set(map(_is_even, options))
+        for even in {_is_even(search, option) for option in options}
     }
 
 

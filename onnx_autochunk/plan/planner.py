@@ -216,7 +216,7 @@ def make_planner(
     if dynamic is not None:
         steady = Steady(graph, rules, dynamic)
         setting = replace(setting, excluded=setting.excluded | steady.asked, holds=steady.holds)
-    seconds = Seconds(graph, rules, model)
+    seconds = Seconds(graph, rules, model, fixed=dynamic is None)
     around = lifetimes(graph, order)
     search = Search(
         setting, timeline, around, seconds, around.valleys(), forms, options.max_chunks, options.provider,

@@ -25,12 +25,17 @@ REGION_SECONDS = 1e-4  # one more region: a loop to start, and a plan that is ha
 
 
 class Seconds:
-    """Prices regions of one graph with one cost model; what it computes for an op it keeps."""
+    """Prices regions of one graph with one cost model; what it computes for an op it keeps.
 
-    def __init__(self, graph: Graph, rules: Rules, model: CostModel) -> None:
+    Attributes:
+        fixed: False where sizes are open, and Scans copy every slice and put every result together.
+    """
+
+    def __init__(self, graph: Graph, rules: Rules, model: CostModel, *, fixed: bool = True) -> None:
         self._graph = graph
         self._rules = rules
         self.model = model
+        self.fixed = fixed
         self._shares = self._shares_of_originals()
         self._whole: dict[int, float] = {}
         self._columns: dict[tuple[int, Position, Lengths], tuple[float, ...]] = {}
@@ -131,11 +136,15 @@ class Seconds:
 
     def _copies(self, region: Region, form: Form, chunking: Chunking) -> list[float]:
         """Slicing what is no view, and putting the results together."""
-        even = not chunking.tail
+        even = self.is_even(form, chunking)
         ins = [c for c in region.sliced if form is not Form.SCAN or not is_view(self._graph, c, even)]
         outs = [c for c in region.outputs if form is not Form.SCAN or not (even and self._front(c))]
         sizes = [(CUT, cut) for cut in ins] + [(JOIN, cut) for cut in outs]
         return [self._copy(kind, cut, chunking.length) for kind, cut in sizes]
+
+    def is_even(self, form: Form, chunking: Chunking) -> bool:
+        """False where the form puts its results together in another way than with chunks of equal length."""
+        return form is not Form.SCAN or (self.fixed and not chunking.tail)
 
     def _front(self, cut: Cut) -> bool:
         return in_front(self._graph.values[cut.value], cut.position)
