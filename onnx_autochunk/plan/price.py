@@ -11,7 +11,6 @@ from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..axes import Position
 from ..graph.model import Graph, Op, Origin, Value
 from ..memory.kernels import temporary_bytes
 from ..memory.lifetime import simulate
@@ -208,17 +207,19 @@ def body_bytes(
     values[ELSEWHERE.name] = ELSEWHERE
     for cut, name in copies.items():
         values[name] = replace(values[cut.value], name=name, origin=Origin.COMPUTED)
-    renamed = {(cut.value, cut.position): name for cut, name in copies.items()}
+    names = {cut.value: name for cut, name in copies.items() if cut.value not in region.flow}
     ops = [Op(0, "", COPY, (ELSEWHERE.name,), (name,)) for name in copies.values()]
-    ops += [_read_copies(graph.ops[index], region.flow, renamed) for index in region.ops]
+    ops += [_renamed(graph.ops[index], names) for index in region.ops]
     outputs = tuple(cut.value for cut in region.outputs)
     body = Graph(_numbered(ops), _own(values, ops), (), outputs)
     written = sum(graph.values[name].nbytes for name in outputs) if form is Form.SCAN else 0
     return tuple(max(0, live - written) for live in simulate(body, provider=provider).live_bytes)
 
 
-def _read_copies(op: Op, flow: Mapping[str, Position], renamed: Mapping[tuple[str, Position], str]) -> Op:
-    names = {value: name for (value, _), name in renamed.items() if value not in flow}
+def _renamed(op: Op, names: Mapping[str, str]) -> Op:
+    """An op that reads copies of some values."""
+    if names.keys().isdisjoint(op.inputs):
+        return op
     return replace(op, inputs=tuple(names.get(name, name) for name in op.inputs))
 
 
