@@ -101,6 +101,13 @@ _DEFAULT = Options()
 )
 @click.option("--max-opset", metavar="N", type=int, help="Highest opset version of the result.")
 @click.option("--max-chunks", metavar="N", type=int, help="Most chunks of one region.")
+@click.option(
+    "--max-elements",
+    metavar="N",
+    type=int,
+    help="Most elements of a tensor that the result computes; exit code 3 where that cannot be. "
+    "2147483648 on CUDA, if nothing is given.",
+)
 @click.option("--include", metavar="REGEX", help="Chunk only nodes whose name this finds.")
 @click.option("--exclude", metavar="REGEX", help="Chunk no node whose name this finds.")
 @click.option(

@@ -14,7 +14,7 @@ from .graph.numbers import released
 from .graph.save import weights_bytes
 from .plan.front import Point
 from .plan.saved import to_record
-from .report.advice import budget_message, remedies, why_held
+from .report.advice import budget_message, elements_message, remedies, why_held
 from .report.build import (
     describe_comparison,
     describe_cost,
@@ -59,8 +59,11 @@ class Ending:
         """The best trial where it meets the goal, and otherwise the input as it is.
 
         Raises:
-            BudgetError: a budget is missed, and the best plan was not asked for.
+            BudgetError: a budget is missed, and the best plan was not asked for; or a tensor has too many
+                elements.
         """
+        if left := self._oversize(best, met):
+            raise BudgetError(self._too_many_elements(left, best, met))
         if not met and self.goal.budget_bytes is not None:
             return self._missed(best)
         if best is None or not met:
@@ -118,6 +121,21 @@ class Ending:
             lambda name: why_held(planner.graph, regions, name, planner.setting),
             remedies(planner, () if least is None else least.plan.loops),
         )
+
+    def _oversize(self, best: Trial | None, met: bool) -> tuple[str, ...]:
+        """Values with too many elements in what would be written; none where a budget alone is missed."""
+        planner = self.trials.planner
+        if met and best is not None:
+            return best.oversize
+        missed = self.goal.budget_bytes is not None and not planner.unavoidable
+        return () if missed else planner.unavoidable or planner.oversize
+
+    def _too_many_elements(self, names: Sequence[str], best: Trial | None, met: bool) -> str:
+        planner, options = self.trials.planner, self.stages.options
+        found = elements_message(planner, names, () if best is None else best.plan.regions)
+        if met or planner.unavoidable or options.plan is not None:
+            return found
+        return f"{found}. {why_not(self.goal, best)}"
 
     def _facts(self, status: Status, taken: Trial | None = None) -> Report:
         """What is known whatever was chunked."""

@@ -27,7 +27,7 @@ class Goal:
     Attributes:
         budget_bytes: the measured peak to stay within; None when time decides.
         slowdown: the measured time ratio to stay within; None when a budget decides.
-        original_bytes: the original's peak.
+        original_bytes: the original's peak; more than any budget where it has oversize values.
         allowed: what the result may take to load and hold once loaded, as measured.
         aim: the limit by the planner's own prices; moves when a measurement misses.
         limit: what the planner is told to allow; moves likewise.

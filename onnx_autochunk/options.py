@@ -15,6 +15,7 @@ from .errors import UsageError
 
 DEFAULT_MAX_SLOWDOWN = 1.05
 PROVIDERS = ("cpu", "cuda")
+CUDA_ELEMENTS = 1 << 31  # of one tensor: most CUDA kernels count them in 32 bits
 
 _UNITS: Mapping[str, int] = {
     "": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
@@ -86,6 +87,8 @@ class Options:
         max_load_s: how many seconds longer than the original the result may take to load.
         max_opset: highest opset version of the result; None sets no limit.
         max_chunks: most chunks of one region; None sets no limit.
+        max_elements: most elements of a tensor that the result computes; None sets no limit on the CPU, and
+            that of most kernels, 2^31, on CUDA.
         include: only nodes whose name this regular expression finds are chunked.
         exclude: nodes whose name this regular expression finds are not chunked.
         verify_runs: number of different inputs on which original and result are compared.
@@ -113,6 +116,7 @@ class Options:
     max_load_s: float = 5.0
     max_opset: int | None = None
     max_chunks: int | None = None
+    max_elements: int | None = None
     include: str | None = None
     exclude: str | None = None
     verify_runs: int = 1
@@ -133,6 +137,11 @@ class Options:
         if self.budget is not None:
             return None
         return DEFAULT_MAX_SLOWDOWN if self.max_slowdown is None else self.max_slowdown
+
+    @property
+    def most_elements(self) -> int | None:
+        """The limit on the elements of a tensor; None when there is none."""
+        return CUDA_ELEMENTS if self.max_elements is None and self.provider == "cuda" else self.max_elements
 
     def validate(self) -> Options:
         """Returns the record itself when every value makes sense, alone and together.
@@ -176,8 +185,8 @@ class Options:
 
 
 _LEAST: Mapping[str, float] = {
-    "max_slowdown": 0.1, "max_load_s": 0, "max_opset": 1, "max_chunks": 2, "verify_runs": 1,
-    "rtol": 0, "atol": 0, "external_data_threshold": 0, "threads": 0,
+    "max_slowdown": 0.1, "max_load_s": 0, "max_opset": 1, "max_chunks": 2, "max_elements": 1,
+    "verify_runs": 1, "rtol": 0, "atol": 0, "external_data_threshold": 0, "threads": 0,
 }  # fmt: skip
 
 

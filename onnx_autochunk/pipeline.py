@@ -20,6 +20,7 @@ from .graph.several import load_open, write_out_open
 from .memory.lifetime import simulate
 from .options import Options
 from .plan.front import front
+from .plan.oversize import UNBEARABLE
 from .plan.planner import make_planner
 from .plan.saved import restore
 from .replay import SavedPlan, made_with, read_plan
@@ -134,10 +135,11 @@ def _before(stages: Stages, loaded: Loaded, predicted_bytes: int, bench: Bench) 
 
 def _goal(options: Options, before: Cost, trials: Trials) -> Goal:
     assert before.peak_bytes is not None, "predicted at the least"
+    original_bytes = UNBEARABLE if trials.planner.oversize else before.peak_bytes
     if options.budget is not None:
         limit_bytes = options.budget.limit_bytes(before.peak_bytes)
-        return Goal.budget(limit_bytes, before.peak_bytes, trials.planner.limit)
+        return Goal.budget(limit_bytes, original_bytes, trials.planner.limit)
     if options.plan is not None:
-        return Goal.any(before.peak_bytes)
+        return Goal.any(original_bytes)
     assert options.slowdown_limit is not None, "without a budget there is a time ratio"
-    return Goal.ratio(options.slowdown_limit, before.peak_bytes, trials.planner.limit)
+    return Goal.ratio(options.slowdown_limit, original_bytes, trials.planner.limit)

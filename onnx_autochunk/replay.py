@@ -56,6 +56,7 @@ def made_with(options: Options) -> dict[str, object]:
             "max_load_s": options.max_load_s,
             "max_opset": options.max_opset,
             "max_chunks": options.max_chunks,
+            "max_elements": options.max_elements,
             "include": options.include,
             "exclude": options.exclude,
             "threads": options.threads,

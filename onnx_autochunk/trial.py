@@ -18,6 +18,7 @@ from .emit.weave import chunk, weave
 from .graph.load import Loaded, derive
 from .memory.lifetime import Timeline, simulate
 from .plan.front import front
+from .plan.oversize import oversize
 from .plan.plan import Burden, Frames, Plan, PlannedRegion
 from .plan.planner import Planner
 from .verify.compare import Comparison
@@ -34,6 +35,7 @@ class Trial:
 
     Attributes:
         packing: what packing weights at every call adds to the plan's own time ratio.
+        oversize: values with more elements than a tensor may have.
         exact_bytes: its peak on the graph that ONNX Runtime makes of it; None where that was not asked for.
         baseline: memory of the original.
     """
@@ -42,6 +44,7 @@ class Trial:
     model: ir.Model
     timeline: Timeline
     packing: float = 0.0
+    oversize: tuple[str, ...] = ()
     exact_bytes: int | None = None
     peak: PeakMeasurement | None = None
     time: TimeMeasurement | None = None
@@ -85,6 +88,7 @@ class _Draft:
     plan: Plan
     timeline: Timeline
     packing: float
+    oversize: tuple[str, ...] = ()
 
     @property
     def peak_bytes(self) -> int:
@@ -94,9 +98,9 @@ class _Draft:
     def slowdown(self) -> float:
         return self.plan.predicted_slowdown + self.packing
 
-    def rank(self) -> tuple[int, float]:
+    def rank(self) -> tuple[bool, int, float]:
         """By what it holds; of two that hold the same, the faster one comes first."""
-        return self.peak_bytes, self.slowdown
+        return bool(self.oversize), self.peak_bytes, self.slowdown
 
 
 class Trials:
@@ -128,12 +132,15 @@ class Trials:
         return self.planner.options.provider
 
     def smallest(self) -> Trial | None:
-        """Of the plans near the floor, or the front's end, the one with the least peak as emitted."""
+        """Of the plans near the floor, or the front's end, the one with the least peak as emitted.
+
+        None when there is none, or none without oversize values.
+        """
         floors = self.planner.floors_bytes
         budgets = (int(floor * share) for floor in floors for share in (1.0, *LOOSENING))
         plans = self._within(budgets) or self._within(p.budget_bytes for p in front(self.planner)[-1:])
-        best = min(map(self._drafted, plans), key=lambda draft: draft.peak_bytes, default=None)
-        return None if best is None else self._emitted(best)
+        best = min(map(self._drafted, plans), key=_Draft.rank, default=None)
+        return None if best is None or best.oversize else self._emitted(best)
 
     def _within(self, budgets: Iterable[int]) -> list[Plan]:
         return [plan for budget_bytes in budgets if (plan := self.planner.within(budget_bytes)) is not None]
@@ -148,6 +155,7 @@ class Trials:
         for share in TIGHTENING:
             plan = self.planner.within(int(budget_bytes * share), limit)
             drafts = () if plan is None else self._drafts(plan)
+            drafts = tuple(draft for draft in drafts if not draft.oversize)
             if fitting := [draft for draft in drafts if draft.peak_bytes <= budget_bytes]:
                 return self._emitted(min(fitting, key=lambda draft: (draft.slowdown, draft.peak_bytes)))
         return None
@@ -174,7 +182,7 @@ class Trials:
             plan = self.planner.within(budget_bytes, limit)
             if plan is not None and plan.predicted_slowdown <= slowest:
                 best = min(best, self._drafted(plan), key=_Draft.rank)
-        return self._emitted(best)
+        return None if best.oversize else self._emitted(best)
 
     def _drafted(self, plan: Plan) -> _Draft:
         """A plan in the frames in which it holds least."""
@@ -200,16 +208,17 @@ class Trials:
         """False for frames around ops that CUDA leaves to the CPU."""
         return self.provider != "cuda" or frames is Frames.NONE or not check(derive(model).graph).bad
 
-    def _on_paper(self, model: ir.Model) -> tuple[Timeline, float]:
-        """Memory of a model over time, and what packing weights at every call adds to its time ratio."""
+    def _on_paper(self, model: ir.Model) -> tuple[Timeline, float, tuple[str, ...]]:
+        """Memory over time, what packing weights at every call adds to the time ratio, oversize values."""
         graph, planner = derive(model, dynamic=self.loaded.dynamic).graph, self.planner
         packing_s = packing_seconds(graph, planner.seconds.model) if self.provider == "cpu" else 0.0
         timeline = simulate(graph, provider=self.provider)
-        return timeline, packing_s / max(planner.baseline_seconds, 1e-9)
+        too_large = tuple(oversize(graph, planner.options.most_elements))
+        return timeline, packing_s / max(planner.baseline_seconds, 1e-9), too_large
 
     def _emitted(self, draft: _Draft) -> Trial:
         if self._latest is not None and self._latest[0] is draft:
             model = self._latest[1]
         else:
             model = weave(self.loaded, draft.plan, self.planner.setting.rules, self.provider)
-        return Trial(draft.plan, model, draft.timeline, draft.packing)
+        return Trial(draft.plan, model, draft.timeline, draft.packing, draft.oversize)

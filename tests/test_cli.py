@@ -81,6 +81,7 @@ ARGUMENTS: dict[str, Options] = {
     "--form scan --provider cpu": Options(form=Form.SCAN),
     "--form scan --provider cuda": Options(form=Form.SCAN, provider="cuda"),
     "--max-load-time 2.5 --max-opset 21 --max-chunks 8": Options(max_load_s=2.5, max_opset=21, max_chunks=8),
+    "--max-elements 4096": Options(max_elements=4096),
     "--include layer_0 --exclude mlp": Options(include="layer_0", exclude="mlp"),
     "--verify 3 --rtol 0.01 --atol 0.1": Options(verify_runs=3, rtol=0.01, atol=0.1),
     "--no-verify --plan-only": Options(no_verify=True, plan_only=True),

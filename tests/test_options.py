@@ -95,6 +95,7 @@ def test_bad_input_shapes_are_refused(text: str) -> None:
 BAD = {
     "max_slowdown": Options(max_slowdown=0),
     "max_chunks": Options(max_chunks=1),
+    "max_elements": Options(max_elements=0),
     "verify_runs": Options(verify_runs=0),
     "rtol": Options(rtol=-1.0),
     "atol": Options(atol=float("nan")),

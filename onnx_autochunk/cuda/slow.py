@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from ..graph.model import Op, Value
+from ..options import CUDA_ELEMENTS
 from .findings import Kind
 
 MOST_PARTS = 32
-MOST_ELEMENTS = 1 << 31
 ALIGNED_BYTES = 256  # CUDA C++ Programming Guide, "Size and Alignment Requirement": of what allocators return
 
 Values: TypeAlias = Mapping[str, Value]
@@ -48,7 +48,7 @@ def _large(op: Op, values: Values) -> Said:
     """Most kernels count elements in 32 bits (core/providers/cuda/shared_inc/fast_divmod.h, CUDA_LONG)."""
     for name in dict.fromkeys((*op.inputs, *op.outputs)):
         shape = values[name].shape if name in values else None
-        if shape is not None and prod(shape) > MOST_ELEMENTS:
+        if shape is not None and prod(shape) > CUDA_ELEMENTS:
             yield name, f"{prod(shape)} elements, more than 2^31"
 
 

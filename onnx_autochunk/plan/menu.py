@@ -159,6 +159,7 @@ def _footprints(
             front=front,
             rules=search.setting.rules,
             body=None if without is None else without[even].body,
+            most_elements=search.most_elements,
         )
         for even in {_is_even(search, option) for option in options}
     }

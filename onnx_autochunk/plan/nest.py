@@ -56,7 +56,7 @@ def _again(search: Search, region: Region, option: Option, body: Body) -> Iterat
     if not found:
         return
     beside = _copied_bytes(search, region, option, body) - _written_bytes(body)
-    selector = Selector(inner.timeline.live_bytes, found)
+    selector = Selector(inner.charged_bytes, found)
     budgets = [budget for budget in selector.budgets() if budget < inner.timeline.peak_bytes]
     for budget in budgets[:: max(1, len(budgets) // BUDGETS)]:
         selection = selector.select(budget)
@@ -68,7 +68,7 @@ def _again(search: Search, region: Region, option: Option, body: Body) -> Iterat
             extra_seconds=option.extra_seconds + option.chunking.count * selection.extra_seconds,
             load_seconds=option.load_seconds + selection.load_seconds,
             resident_bytes=option.resident_bytes + selection.resident_bytes,
-            nest=Nest(loops, max(0, beside + peak_of(inner.timeline.live_bytes, selection))),
+            nest=Nest(loops, max(0, beside + peak_of(inner.charged_bytes, selection))),
         )
 
 
@@ -91,6 +91,7 @@ def _inner(search: Search, body: Body) -> Search:
         around.valleys(),
         (Form.SCAN,),
         search.max_chunks,
+        search.most_elements,
         search.provider,
         inside=True,
     )

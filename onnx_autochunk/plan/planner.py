@@ -25,6 +25,7 @@ from .lifetimes import Lifetimes, lifetimes
 from .moved import materialise, moved
 from .nest import nested
 from .option import Nest
+from .oversize import UNBEARABLE, charged, oversize
 from .plan import Burden, Nested, Plan, PlannedRegion
 from .region import Region
 from .rules import Rules
@@ -56,6 +57,24 @@ class Planner:
     candidates: Sequence[Candidate]
 
     @cached_property
+    def oversize(self) -> tuple[str, ...]:
+        """Values of the unchunked graph with more elements than a tensor may have."""
+        return tuple(oversize(self.graph, self.options.most_elements))
+
+    @cached_property
+    def unavoidable(self) -> tuple[str, ...]:
+        """Those that no plan avoids, or all where no plan avoids them all; none where one does."""
+        if self.floor_bytes < UNBEARABLE:
+            return ()
+        chunked = {step for found in self.candidates for step in range(found.start, found.end + 1)}
+        made = (
+            self.graph.ops[index].outputs
+            for step, index in enumerate(self.timeline.order)
+            if step not in chunked
+        )
+        return tuple(name for names in made for name in names if name in self.oversize) or self.oversize
+
+    @cached_property
     def limit(self) -> Burden:
         """How much more than the original the result may take to load, and hold from then on."""
         weights = sum(v.nbytes for v in self.graph.values.values() if v.origin is Origin.CONSTANT)
@@ -67,10 +86,13 @@ class Planner:
 
         Sweeps hold less, but what their chunks leave behind is predicted less well.
         """
-        every = Selector(self.timeline.live_bytes, self.candidates)
+        live_bytes = charged(
+            self.timeline.live_bytes, self.graph, self.timeline.order, self.options.most_elements
+        )
+        every = Selector(live_bytes, self.candidates)
         if self.options.form is Form.SWEEP or not any(found.sweeps for found in self.candidates):
             return (every,)
-        return Selector(self.timeline.live_bytes, tuple(_without_sweeps(self.candidates))), every
+        return Selector(live_bytes, tuple(_without_sweeps(self.candidates))), every
 
     @cached_property
     def baseline_seconds(self) -> float:
@@ -103,14 +125,17 @@ class Planner:
         return next((selection for selection in found if selection is not None), None)
 
     def mildest(self, limit: Burden | None = None) -> Plan | None:
-        """The fastest plan that is worth its trouble."""
-        return self.within(int(SAVING * self.timeline.peak_bytes), limit)
+        """The fastest plan that is worth its trouble; every one is that avoids oversize values."""
+        share = 1.0 if self.oversize else SAVING
+        return self.within(int(share * self.timeline.peak_bytes), limit)
 
     def least(self, slowdown: float, limit: Burden | None = None) -> Plan | None:
         """The plan of least predicted peak whose predicted time ratio is at most `slowdown`."""
         allowed = (slowdown - 1) * self.baseline_seconds
         selection = self._selectors[0].least(allowed, limit or self.limit)
-        return None if selection is None else self.plan_of(selection)
+        if selection is None or selection.budget_bytes >= UNBEARABLE:
+            return None
+        return self.plan_of(selection)
 
     def slowdown_of(self, selection: Selection) -> float:
         """Predicted time of what a selection gives over that of the unchunked graph."""
@@ -219,8 +244,8 @@ def make_planner(
     seconds = Seconds(graph, rules, model, fixed=dynamic is None)
     around = lifetimes(graph, order)
     search = Search(
-        setting, timeline, around, seconds, around.valleys(), forms, options.max_chunks, options.provider,
-        nested if dynamic is None else None,
+        setting, timeline, around, seconds, around.valleys(), forms, options.max_chunks,
+        options.most_elements, options.provider, nested if dynamic is None else None,
     )  # fmt: skip
     found = _found(search) if searches else ()
     return Planner(graph, options, setting, timeline, around, seconds, found)
@@ -241,7 +266,7 @@ def _found(search: Search) -> tuple[Candidate, ...]:
 
 def _floor_in_use_bytes(search: Search, found: Sequence[Candidate]) -> int:
     """The least that is in use at the worst step of a selection, without results that are only kept."""
-    floor = Selector(search.timeline.live_bytes, found).floor_bytes()
+    floor = Selector(search.charged_bytes, found).floor_bytes()
     return max(0, floor - max(search.lifetimes.kept_bytes, default=0))
 
 

@@ -19,6 +19,7 @@ from .body import body_of
 from .feeders import Front, in_order
 from .hosts import sweep_hosts
 from .lifetimes import Lifetimes
+from .oversize import UNBEARABLE, charged, longest_chunk
 from .region import Cut, Region, in_front
 from .rules import Rules
 
@@ -29,12 +30,19 @@ ELSEWHERE = Value("autochunk.elsewhere", "float32", None, Origin.INPUT)
 
 @dataclass(frozen=True, slots=True)
 class BodyPeak:
-    """Peak of a body: the highest of some lines over the chunk length, each of bytes and bytes per step."""
+    """Peak of a body: the highest of some lines over the chunk length, each of bytes and bytes per step.
+
+    Attributes:
+        longest: longer chunks have oversize values; None sets no limit.
+    """
 
     lines: tuple[tuple[float, float], ...]
+    longest: int | None = None
 
     def at(self, length: int) -> int:
         """The peak for one length."""
+        if self.longest is not None and length > self.longest:
+            return UNBEARABLE
         return int(max(fixed + per_step * length for fixed, per_step in self.lines))
 
 
@@ -88,23 +96,33 @@ def footprint(
     front: Front | None = None,
     rules: Rules | None = None,
     body: BodyPeak | None = None,
+    most_elements: int | None = None,
 ) -> Footprint:
     """Simulate one region in one form, with chunks of equal length or with a shorter last one.
 
     With a front its feeders run as loops. The rules are for regions that accumulate. A body whose
-    peak is known is not simulated again.
+    peak is known is not simulated again. Values with more than `most_elements` are oversize.
     """
+
+    def limited(peak: BodyPeak, loop: Region) -> BodyPeak:
+        return replace(peak, longest=longest_chunk(graph, loop, most_elements))
+
     steps = _interval(graph, region, form, around, even, front)
-    timeline = simulate(steps, order=range(len(steps.ops)), provider=provider)
+    order = range(len(steps.ops))
+    held_bytes = simulate(steps, order=order, provider=provider).live_bytes
+    live_bytes = charged(held_bytes, steps, order, most_elements)
     *others, at = [op.index for op in steps.ops if op.type == LOOP]
-    outside = [held for step, held in enumerate(timeline.live_bytes) if step not in (*others, at)]
-    fed = {op.outputs[0]: timeline.live_bytes[op.index] for op in steps.ops if op.type == LOOP}
+    outside = [held for step, held in enumerate(live_bytes) if step not in (*others, at)]
+    fed = {op.outputs[0]: live_bytes[op.index] for op in steps.ops if op.type == LOOP}
     return Footprint(
         around=max(outside, default=0),
-        loop=timeline.live_bytes[at],
-        body=body or _body(graph, region, form, provider, rules or Rules(graph, ()), even),
+        loop=live_bytes[at],
+        body=body or limited(_body(graph, region, form, provider, rules or Rules(graph, ()), even), region),
         feeders=tuple(
-            (fed[_pieces(feeder.outputs[0].value)], _mapping(graph, feeder, feeding, provider, even=False))
+            (
+                fed[_pieces(feeder.outputs[0].value)],
+                limited(_mapping(graph, feeder, feeding, provider, even=False), feeder),
+            )
             for feeder, feeding in _feeders(front)
         ),
         overlaps=bool(_hosts(graph, region, form) and region.whole),

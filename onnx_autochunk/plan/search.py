@@ -13,6 +13,7 @@ from ..options import Form
 from .grow import Setting
 from .lifetimes import Lifetimes
 from .option import Option
+from .oversize import charged
 from .region import Region
 from .seconds import Seconds
 
@@ -27,6 +28,7 @@ class Search:
         borders: steps at which an interval may start, or before which it may end.
         forms: forms that regions may take.
         max_chunks: most chunks of a region; None sets no limit.
+        most_elements: of a value; None sets no limit.
         nested: searches the bodies of regions again; None leaves them as they are.
         low: intervals that stay under this share of the most in use are left alone.
         high: so are those that reach this share, which were searched before.
@@ -40,6 +42,7 @@ class Search:
     borders: frozenset[int]
     forms: tuple[Form, ...]
     max_chunks: int | None = None
+    most_elements: int | None = None
     provider: str = "cpu"
     nested: Nested | None = None
     low: float = LOW
@@ -51,6 +54,12 @@ class Search:
         """The most that is held at any step, without results that are only kept: what chunking can lower."""
         pairs = zip(self.timeline.live_bytes, self.lifetimes.kept_bytes, strict=True)
         return max((live - kept for live, kept in pairs), default=0)
+
+    @cached_property
+    def charged_bytes(self) -> tuple[int, ...]:
+        """What each step counts for: what is held, and what oversize values cost on top."""
+        timeline = self.timeline
+        return charged(timeline.live_bytes, self.setting.graph, timeline.order, self.most_elements)
 
     @property
     def low_bytes(self) -> float:
@@ -66,8 +75,8 @@ class Search:
         return self.low_bytes <= in_use_bytes < self.high * self.most_in_use_bytes
 
     def in_use_bytes(self, start: int, end: int) -> int:
-        """The most that is held while an interval runs, without results that are only kept all through it."""
-        return max(self.timeline.live_bytes[start : end + 1]) - self.lifetimes.kept_bytes[start]
+        """The most that an interval counts for, without results that are only kept all through it."""
+        return max(self.charged_bytes[start : end + 1]) - self.lifetimes.kept_bytes[start]
 
 
 Nested: TypeAlias = Callable[[Search, Region, Sequence[Option]], Iterator[Option]]

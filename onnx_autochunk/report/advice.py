@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from math import prod
 
 from ..graph.model import Graph
 from ..memory.lifetime import Timeline
@@ -40,6 +41,27 @@ def budget_message(
     what = ", ".join(["a budget above the floor", *helps])
     lines.append(f"What would help: {what}; --best-effort writes the smallest plan")
     return " ".join(lines)
+
+
+def elements_message(planner: Planner, names: Sequence[str], regions: Sequence[PlannedRegion]) -> str:
+    """Why the limit on elements cannot be kept.
+
+    Args:
+        planner: of the model.
+        names: values that have more.
+        regions: of the plan that leaves them.
+    """
+    found = [_too_large(planner, name, regions) for name in names[:MOST_VALUES]]
+    more = len(names) - len(found)
+    listed = ", ".join([*found, *([f"{more} more"] if more else [])])
+    return f"more than {planner.options.most_elements} elements in a tensor: {listed}"
+
+
+def _too_large(planner: Planner, name: str, regions: Sequence[PlannedRegion]) -> str:
+    shape = planner.graph.shape(name)
+    count = "" if shape is None else f"{prod(shape)} elements"
+    why = why_held(planner.graph, regions, name, planner.setting)
+    return f"{name} ({': '.join(filter(None, (count, why)))})"
 
 
 def _held(floor: Timeline, why: Callable[[str], str]) -> str:
