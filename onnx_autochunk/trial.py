@@ -15,6 +15,7 @@ import onnx_ir as ir
 from .cost.packing import packing_seconds
 from .cuda.check import check
 from .emit.weave import chunk, weave
+from .graph.functions import defined
 from .graph.load import Loaded, derive
 from .memory.lifetime import Timeline, simulate
 from .plan.front import front
@@ -206,7 +207,7 @@ class Trials:
 
     def _suits(self, frames: Frames, model: ir.Model) -> bool:
         """False for frames around ops that CUDA leaves to the CPU."""
-        return self.provider != "cuda" or frames is Frames.NONE or not check(derive(model).graph).bad
+        return self.provider != "cuda" or frames is Frames.NONE or not check(defined(derive(model)).graph).bad
 
     def _on_paper(self, model: ir.Model) -> tuple[Timeline, float, tuple[str, ...]]:
         """Memory over time, what packing weights at every call adds to the time ratio, oversize values."""

@@ -39,7 +39,8 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 CONVERTERS = {
     f"graph/{name}.py"
     for name in (
-        "load infer forward untrusted sizes save einsum parts remade shapes written numbers repeated several"
+        "load infer forward functions untrusted sizes save einsum parts remade shapes written numbers "
+        "repeated several"
     ).split()
 }
 WRITERS = {"emit"}

@@ -15,6 +15,7 @@ from typing import Any
 from onnx_autochunk.api import autochunk
 from onnx_autochunk.cuda.check import check
 from onnx_autochunk.errors import AutochunkError
+from onnx_autochunk.graph.functions import defined
 from onnx_autochunk.graph.load import load
 from tools.longest import ROOT
 
@@ -139,7 +140,7 @@ def _chunk(job: Job, form: str) -> dict[str, Any]:
         "predicted_before_bytes": report.baseline.predicted_peak_bytes,
         "predicted_after_bytes": report.chunked.predicted_peak_bytes,
         "predicted_slowdown": None if result.plan is None else result.plan.predicted_slowdown,
-        "found_without_gpu": len(check(load(job.file(form)).graph).bad),
+        "found_without_gpu": len(check(defined(load(job.file(form))).graph).bad),
         "planned_s": round(elapsed_s, 1),
     }
 

@@ -12,6 +12,7 @@ import argparse
 import sys
 
 from onnx_autochunk.cuda.check import check
+from onnx_autochunk.graph.functions import defined
 from onnx_autochunk.graph.load import load
 
 
@@ -22,7 +23,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--dim", action="append", default=[], metavar="NAME=SIZE")
     given = parser.parse_args(arguments)
     dims = {name: int(size) for name, _, size in (dim.partition("=") for dim in given.dim)}
-    reports = [check(load(model, dims=dims).graph) for model in given.models]
+    reports = [check(defined(load(model, dims=dims)).graph) for model in given.models]
     for model, report in zip(given.models, reports, strict=True):
         print(f"## {model}\n\n{report.text()}")
     return int(any(report.bad for report in reports))

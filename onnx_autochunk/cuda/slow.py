@@ -74,14 +74,29 @@ def _is_last(op: Op, shape: tuple[int, ...] | None) -> bool:
 def _strides(op: Op, values: Values) -> Said:
     """A Scan along axis 0 gives each iteration a view (core/providers/cpu/controlflow/scan_utils.cc).
 
-    Views below 256 bytes are bounds and the like, whose place does not matter.
+    Views below 256 bytes are bounds and the like, whose place does not matter; nor does that of indices.
     """
     if op.type != "Scan":
         return
+    indices = _indices(op)
     for name, shape, axis in _scanned(op, values):
+        if name in indices:
+            continue
         stride = values[name].nbytes // max(shape[0], 1)
         if axis == 0 and shape[0] > 1 and stride > ALIGNED_BYTES and stride % ALIGNED_BYTES:
             yield name, f"views {stride} bytes apart, not a multiple of {ALIGNED_BYTES}"
+
+
+def _indices(op: Op) -> frozenset[str]:
+    """What the body of a Scan reads as the indices of a Gather alone, whose kernel takes them one by one."""
+    body = op.subgraphs["body"]
+    return frozenset(
+        name
+        for name, inner in zip(op.inputs, body.inputs, strict=True)
+        if all(
+            reader.type == "Gather" and inner == reader.inputs[1] for reader in body.consumers.get(inner, ())
+        )
+    )
 
 
 LOOKS: Mapping[Kind, Callable[[Op, Values], Said]] = MappingProxyType(

@@ -13,9 +13,12 @@ from onnx import helper
 
 from onnx_autochunk.cuda.check import check
 from onnx_autochunk.cuda.findings import CudaReport, Kind
+from onnx_autochunk.graph.functions import defined
 from onnx_autochunk.graph.load import load
 
-FLOAT, HALF, INT, BOOL = (getattr(onnx.TensorProto, name) for name in "FLOAT FLOAT16 INT64 BOOL".split())
+FLOAT, HALF, BFLOAT, INT, BOOL = (
+    getattr(onnx.TensorProto, name) for name in "FLOAT FLOAT16 BFLOAT16 INT64 BOOL".split()
+)
 Info = onnx.ValueInfoProto
 
 
@@ -44,7 +47,7 @@ def graph(
 
 def found(made: onnx.GraphProto, opset: int = 20) -> CudaReport:
     opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
-    return check(load(helper.make_model(made, opset_imports=opsets, ir_version=10)).graph)
+    return check(defined(load(helper.make_model(made, opset_imports=opsets, ir_version=10))).graph)
 
 
 def rows(report: CudaReport) -> list[tuple[str, str, str, str, int | None]]:
@@ -61,6 +64,25 @@ def test_what_runs_on_the_gpu_is_no_finding() -> None:
     made = graph([node("Relu", "x", "y")], [info("x", [4, 64])], [info("y", [4, 64])])
     report = found(made)
     assert report.findings == () and report.text() == "Nothing found.\n"
+
+
+@pytest.mark.parametrize("kind", [FLOAT, HALF, BFLOAT])
+def test_what_nobody_has_a_kernel_for_is_seen_as_it_is_defined(kind: int) -> None:
+    norm = node("GroupNormalization", "x s b", "y", num_groups=2)
+    shapes: dict[str, list[int]] = {"x": [1, 4, 16, 16], "s": [4], "b": [4]}
+    made = graph(
+        [norm], [info(name, shape, kind) for name, shape in shapes.items()], [info("y", shapes["x"], kind)]
+    )
+    assert found(made, 21).findings == ()
+
+
+def test_definitions_in_bodies_are_seen_too() -> None:
+    """The definition of CenterCropPad has a Pad, which has no kernel for bfloat16."""
+    crop = node("CenterCropPad", "x size", "y")
+    body = graph([crop], [info("x", [4, 64], BFLOAT)], [info("y", [6, 64], BFLOAT)], size=[6, 64])
+    made = graph([scan(body, "a", "b", 1)], [info("a", [8, 4, 64], BFLOAT)], [info("b", [8, 6, 64], BFLOAT)])
+    fallbacks = [finding for finding in found(made).findings if finding.kind is Kind.FALLBACK]
+    assert [(finding.type, finding.times) for finding in fallbacks] == [("Pad", 8)]
 
 
 @pytest.mark.parametrize(
@@ -223,6 +245,15 @@ def test_views_that_are_not_aligned(width: int, values: list[str]) -> None:
     report = found(made)
     assert [finding.value for finding in report.findings] == values
     assert {finding.kind for finding in report.findings} <= {Kind.STRIDE}
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_indices_of_a_gather_may_lie_anywhere(elsewhere: bool) -> None:
+    nodes = [node("Gather", "x rows", "part"), node("Neg", "rows", "other")][: 1 + elsewhere]
+    body = graph(nodes, [info("rows", [68], INT)], [info("part", [68, 64])])
+    taken, given = [info("x", [99, 64]), info("i", [8, 68], INT)], [info("y", [8, 68, 64])]
+    report = found(graph([scan(body, "i", "y", 1)], taken, given))
+    assert [finding.value for finding in report.findings] == (["i"] if elsewhere else [])
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from onnx_autochunk import autochunk
 from onnx_autochunk.cuda.check import check
 from onnx_autochunk.cuda.findings import CudaReport, Kind
 from onnx_autochunk.errors import UsageError
+from onnx_autochunk.graph.functions import defined
 from onnx_autochunk.graph.load import load
 from onnx_autochunk.verify.equality import compare_models
 from onnx_autochunk.verify.inputs import random_inputs, read_specs
@@ -45,7 +46,7 @@ def chunked(
     forms = {region.form for region in result.report.regions}
     assert forms and (form == "auto" or forms == {form})
     result.save(target)
-    return check(load(target, dims=dims).graph)
+    return check(defined(load(target, dims=dims)).graph)
 
 
 @pytest.mark.parametrize(("name", "dtype", "form"), MODELS)
