@@ -21,12 +21,19 @@ from tools.cuda_static import main
 FORMS = ("auto", "scan", "unroll")
 MODELS = [
     *(("gpt2", dtype, form) for dtype in ("float32", "float16", "bfloat16") for form in FORMS),
-    *(("vit", dtype, form) for dtype in ("float32", "float16") for form in FORMS),
+    *(("vit", dtype, form) for dtype in ("float32", "float16", "bfloat16") for form in FORMS),
     *(("evoformer", "float32", form) for form in FORMS),
     ("evoformer", "float16", "auto"),
     ("unet", "float16", "auto"),
+    ("unet", "bfloat16", "auto"),  # an Evoformer of bfloat16 is no valid model: Einsum does not take it
     ("gpt2", "float32", "sweep"),
     ("vit", "float32", "sweep"),
+]
+TOKENS = {"batch": 2, "tokens": 512}
+OPEN = [
+    ("gpt2-open", "bfloat16", TOKENS),
+    ("bert-open", "float16", TOKENS),
+    ("vit-open", "float16", {"batch": 1, "height": 256, "width": 272}),
 ]
 NO_DIMS: Mapping[str, int] = {}
 WRITTEN_OUT = {Kind.PARTS}  # Concats of a last chunk that is shorter, and of the models: once in a run
@@ -49,14 +56,30 @@ def chunked(
     return check(defined(load(target, dims=dims)).graph)
 
 
+def check_found(report: CudaReport, source: Path, dims: Mapping[str, int] = NO_DIMS) -> None:
+    """Bodies stay on the GPU, and the rest leaves it where the original does: UNet's Resize of bfloat16."""
+    assert report.bad == ()
+    assert {finding.times for finding in report.findings} <= {1}
+    more = {(found.kind, found.type, found.why) for found in report.findings if found.kind not in WRITTEN_OUT}
+    if more:
+        own = check(defined(load(source, dims=dims)).graph).findings
+        assert more <= {(found.kind, found.type, found.why) for found in own}
+
+
 @pytest.mark.parametrize(("name", "dtype", "form"), MODELS)
 def test_chunked_for_cuda_nothing_leaves_the_gpu(
     name: str, dtype: str, form: str, folder: Path, tmp_path: Path
 ) -> None:
-    report = chunked(exported(name, folder, dtype), form, tmp_path / "out.onnx")
-    assert report.bad == ()
-    assert {finding.kind for finding in report.findings} <= WRITTEN_OUT
-    assert {finding.times for finding in report.findings} <= {1}
+    source = exported(name, folder, dtype)
+    check_found(chunked(source, form, tmp_path / "out.onnx"), source)
+
+
+@pytest.mark.parametrize(("name", "dtype", "dims"), OPEN)
+def test_with_open_sizes_nothing_leaves_the_gpu_either(
+    name: str, dtype: str, dims: Mapping[str, int], folder: Path, tmp_path: Path
+) -> None:
+    source = exported(name, folder, dtype)
+    check_found(chunked(source, "auto", tmp_path / "out.onnx", dims=dims), source, dims)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "vit", "evoformer"])
@@ -67,11 +90,10 @@ def test_chunked_for_cuda_a_model_computes_the_same(name: str, folder: Path, tmp
     assert compare_models(source, target, inputs, threads=1).passed
 
 
-def test_where_sizes_are_open_nothing_leaves_the_gpu_either(folder: Path, tmp_path: Path) -> None:
-    source, target, dims = exported("gpt2-open", folder), tmp_path / "out.onnx", {"batch": 2, "tokens": 512}
-    report = chunked(source, "auto", target, dims=dims)
-    assert report.bad == ()
-    for sizes in (dims, {"batch": 1, "tokens": 301}):
+def test_chunked_for_cuda_open_sizes_give_the_same(folder: Path, tmp_path: Path) -> None:
+    source, target = exported("gpt2-open", folder), tmp_path / "out.onnx"
+    check_found(chunked(source, "auto", target, dims=TOKENS), source, TOKENS)
+    for sizes in (TOKENS, {"batch": 1, "tokens": 301}):
         inputs = [random_inputs(read_specs(source, dims=sizes), seed=0)]
         assert compare_models(source, target, inputs, threads=1).passed
 
