@@ -82,7 +82,7 @@ def test_every_size_gives_what_the_original_gives(name: str, folder: Path) -> No
     )
     assert report.chunked.predicted_peak_bytes < 0.2 * report.baseline.predicted_peak_bytes
     original, chunked = _session(path), _session(folder / f"{name}-chunked.onnx")
-    assert sum(node.op_type == "Scan" for node in result.model.graph) >= 2
+    assert any(node.op_type == "Scan" for node in result.model.graph)
     for sizes in SIZES[name]:
         feeds = _feeds(original, sizes)
         for one, other in zip(original.run(None, feeds), chunked.run(None, feeds), strict=True):

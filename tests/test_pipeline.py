@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -381,6 +382,7 @@ def test_sizes_come_from_the_users_own_inputs(tmp_path: Path) -> None:
 def test_a_model_that_takes_no_other_sizes_is_planned_for_these(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, "onnx_autochunk")
     text = """<ir_version: 10, opset_import: ["": 21]>
         g (float[N] x) => (float[2, 2] y) <int64[2] square = {2, 2}> { y = Reshape(x, square) }"""
     made = pipeline.run(onnx.parser.parse_model(text), Options(dims={"N": 4}))
