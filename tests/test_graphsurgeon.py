@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from onnx_autochunk.errors import UsageError
 from onnx_autochunk.graphsurgeon import autochunk
 from onnx_autochunk.runtime.session import exact_options, open_session, run
 from onnx_autochunk.verify.inputs import random_inputs, read_specs
+from tests.emit.regions import bodies
 from tests.plan.graphs import transformer
 
 TOKENS, WIDTH = 512, 128
@@ -51,19 +51,11 @@ def _bodies() -> onnx.ModelProto:
 MODELS = {"transformer": transformer(2), "large": transformer(2, width=256), "bodies": _bodies()}
 
 
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _graphs(attribute.g)
-
-
 def _weights(model: onnx.ModelProto, least_bytes: int = 1024) -> Counter[bytes]:
-    tensors = [tensor for graph in _graphs(model.graph) for tensor in graph.initializer]
+    tensors = [tensor for graph in (model.graph, *bodies(model.graph)) for tensor in graph.initializer]
     tensors += [
         node.attribute[0].t
-        for graph in _graphs(model.graph)
+        for graph in (model.graph, *bodies(model.graph))
         for node in graph.node
         if node.op_type == "Constant"
     ]

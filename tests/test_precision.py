@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from onnx_autochunk import autochunk
 from onnx_autochunk.report.record import Status
 from onnx_autochunk.runtime.session import exact_options, open_session, run
 from onnx_autochunk.verify.inputs import random_inputs, read_specs
+from tests.emit.regions import bodies
 
 ROWS, WIDTH, HIDDEN = 512, 64, 1024
 QUANTIZED = f"""<ir_version: 10, opset_import: ["": 21]>
@@ -47,17 +47,9 @@ def _quantized(zero: np.integer[Any]) -> onnx.ModelProto:
     return model
 
 
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _graphs(attribute.g)
-
-
 def _quantisation(model: onnx.ModelProto) -> Counter[tuple[str, ...]]:
     """How often each pair of scale and zero point is used, by operator."""
-    graphs = tuple(_graphs(model.graph))
+    graphs = (model.graph, *bodies(model.graph))
     values = {t.name: str(numpy_helper.to_array(t)) for graph in graphs for t in graph.initializer}
     return Counter(
         (node.op_type, *(values[name] for name in node.input[1:]))

@@ -25,6 +25,7 @@ from rich.console import Console
 
 from onnx_autochunk.api import autochunk
 from onnx_autochunk.runtime.launch import Json, call
+from onnx_autochunk.verify.measure import status_bytes
 from tools.bench import WIDTH, Row, at_most, exactly, table
 from tools.scale_models import wide_layers
 
@@ -79,19 +80,14 @@ def rewrite(request: Json) -> Json:
     result.save(request["out"])
     written = _written_bytes() - before
     others = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return {"chunked": result.plan is not None, "own": _most_bytes(), "others": others, "written": written}
+    own = status_bytes("VmHWM")  # `getrusage` counts what started this program as well
+    return {"chunked": result.plan is not None, "own": own, "others": others, "written": written}
 
 
 def _written_bytes() -> int:
     """By this process and by those that it has waited for. Source: proc_pid_io(5)."""
     lines = Path("/proc/self/io").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("wchar:"))
-
-
-def _most_bytes() -> int:
-    """Most that was resident, since this program was started: `getrusage` counts what started it as well."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def measure(source: Path, *, no_verify: bool) -> Row:

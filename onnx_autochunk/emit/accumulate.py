@@ -67,18 +67,10 @@ def _scan(
     found = [_like(inner, body, state.value) for state in body.states]
     values |= _held(weaving, body, found)
     made = _write(weaving, inner, body.graph.ops, body.sources, body.graph.values, values)
-    seen, reads = [seen for _, seen in loop.feeds], [read for read, _ in loop.feeds]
-    home = ir.Graph(
-        [*found, *seen],
-        [made[state.leaves] for state in body.states],
-        nodes=inner.nodes,
-        initializers=list(inner.constants.values()),
-        name=inner.prefix,
-    )
+    reads, seen = zip(*loop.feeds, strict=True)
+    left = [made[state.leaves] for state in body.states]
     outputs = [_like(scope, body, state.leaves) for state in body.states]
-    attributes = [ir.AttrGraph("body", home), ir.AttrInt64("num_scan_inputs", len(seen))]
-    name = scope.names.fresh(f"{scope.prefix}/Scan")
-    scope.nodes.append(ir.Node("", "Scan", [*starts, *reads], attributes, outputs=outputs, name=name))
+    scope.scan(inner, [*found, *seen], left, [*starts, *reads], outputs, len(found))
     return outputs
 
 

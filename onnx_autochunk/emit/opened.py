@@ -37,20 +37,8 @@ def emit_opened(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[
     first = chunk_calls(weaving.graph, region, inside, 0, planned.chunking.length)
     made = copy_ops(weaving, body, region, inside, first, slices, sizes=chunks)
     results = {cut: made[cut.value].value for cut in region.outputs}
-    constants = list(body.constants.values())
-    inner = ir.Graph(
-        list(handed.values()),
-        list(results.values()),
-        nodes=body.nodes,
-        initializers=constants,
-        name=body.prefix,
-    )
     stacked = {cut: _stacked(scope, chunks, cut, value) for cut, value in results.items()}
-    attributes = [ir.AttrGraph("body", inner), ir.AttrInt64("num_scan_inputs", len(handed))]
-    name = scope.names.fresh(f"{scope.prefix}/Scan")
-    scope.nodes.append(
-        ir.Node("", "Scan", list(handed), attributes, outputs=list(stacked.values()), name=name)
-    )
+    scope.scan(body, [*handed.values()], [*results.values()], [*handed], [*stacked.values()])
     written = len(scope.nodes)
     whole = {cut.value: _assembled(scope, chunks, cut, value) for cut, value in stacked.items()}
     for node in scope.nodes[written:]:

@@ -136,20 +136,15 @@ def _scan(
     first = chunk_calls(weaving.graph, region, inside, 0, chunking.length)
     made = copy_ops(weaving, body, region, inside, first, slices, loop.patched(inside))
     results = [made[cut.value].value for cut in region.outputs]
-    constants = list(body.constants.values())
-    seen = [seen for _, seen in loop.feeds]
-    inner = ir.Graph(seen, results, nodes=body.nodes, initializers=constants, name=body.prefix)
-    own_quantisation(inner, body)
-    if planned.nested is not None:
-        weaving.nests.append(Nest(_within(weaving, planned, inner, slices, made), planned.nested, body))
     outputs = [
         scope.value(f"{cut.value}/stacked", value.dtype, (chunking.count, *shape_of(value)))
         for cut, value in zip(region.outputs, results, strict=True)
     ]
-    attributes = [ir.AttrGraph("body", inner), ir.AttrInt64("num_scan_inputs", len(seen))]
-    name = scope.names.fresh(f"{scope.prefix}/Scan")
-    reads = [read for read, _ in loop.feeds]
-    scope.nodes.append(ir.Node("", "Scan", reads, attributes, outputs=outputs, name=name))
+    reads, seen = zip(*loop.feeds, strict=True)
+    inner = scope.scan(body, seen, results, reads, outputs)
+    own_quantisation(inner, body)
+    if planned.nested is not None:
+        weaving.nests.append(Nest(_within(weaving, planned, inner, slices, made), planned.nested, body))
     return dict(zip(region.outputs, outputs, strict=True))
 
 

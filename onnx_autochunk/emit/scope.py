@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
+
+from ..graph.names import Names
 
 Shape = tuple[int, ...]
 END = np.iinfo(np.int64).max
@@ -16,27 +18,6 @@ def shape_of(value: ir.Value) -> Shape:
     """Shape of a value whose dims are numbers."""
     assert value.shape is not None, "a value that is cut, copied or framed has a shape"
     return value.shape.numpy()
-
-
-class Names:
-    """Names that no other value or node of the model has."""
-
-    def __init__(self, taken: Iterable[str]) -> None:
-        self._taken = dict.fromkeys(taken, 2)  # with the number to try next
-
-    def fresh(self, wish: str) -> str:
-        """The wish, numbered if it is taken."""
-        name = wish
-        while name in self._taken:
-            name, self._taken[wish] = f"{wish}_{self._taken[wish]}", self._taken[wish] + 1
-        self._taken[name] = 2
-        return name
-
-    def copy(self) -> Names:
-        """The same names, to which others are added."""
-        made = Names(())
-        made._taken = self._taken.copy()
-        return made
 
 
 class Scope:
@@ -90,6 +71,32 @@ class Scope:
     def reshape(self, value: ir.Value, shape: Shape, label: str) -> ir.Value:
         """The same elements in another shape."""
         return self.call("Reshape", [value, self.constant(shape)], self.value(label, value.dtype, shape))
+
+    def scan(
+        self,
+        body: Scope,
+        seen: Sequence[ir.Value],
+        results: Sequence[ir.Value],
+        reads: Sequence[ir.Value],
+        outputs: Sequence[ir.Value],
+        states: int = 0,
+    ) -> ir.Graph:
+        """Add a Scan; the graph that it runs.
+
+        Args:
+            body: its nodes and constants.
+            seen: what the body sees of each operand, states first.
+            results: what it computes, states first.
+            reads: the operands.
+            outputs: of the Scan.
+            states: how many operands are handed from one iteration to the next.
+        """
+        constants = list(body.constants.values())
+        inner = ir.Graph(seen, results, nodes=body.nodes, initializers=constants, name=body.prefix)
+        attributes = [ir.AttrGraph("body", inner), ir.AttrInt64("num_scan_inputs", len(seen) - states)]
+        name = self.names.fresh(f"{self.prefix}/Scan")
+        self.nodes.append(ir.Node("", "Scan", reads, attributes, outputs=outputs, name=name))
+        return inner
 
     def slice(self, value: ir.Value, axis: int, bounds: tuple[int, int], label: str) -> ir.Value:
         """A range of one axis.

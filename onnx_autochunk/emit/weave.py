@@ -13,8 +13,9 @@ import onnx_ir as ir
 from ..cuda.kernels import loses_kernel
 from ..errors import UsageError
 from ..graph.load import Loaded
+from ..graph.names import Names
 from ..graph.numbers import Numbers
-from ..graph.written import put_back
+from ..graph.written import put_back, taken
 from ..options import Form, Options
 from ..plan.plan import Frames, Plan, PlannedRegion
 from ..plan.rules import Rules
@@ -22,7 +23,7 @@ from .body import Weaving
 from .frame import assembles, can_frame, frame, frameable
 from .opset import opset_obstacle, raise_opset
 from .own import drop_unread_weights
-from .scope import Names, Scope
+from .scope import Scope
 from .splice import replace_region
 from .sweep import SWEEP_OPSET
 
@@ -84,7 +85,7 @@ def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str 
 def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str = "cpu") -> Woven:
     """The first half of `weave`, for trying several ways of framing; arguments are the same."""
     model = loaded.model.clone()
-    names = Names(_taken(model))
+    names = Names(taken(model))
     rules = rules or Rules(loaded.graph, range(len(loaded.graph.ops)))
     weaving = _weaving(loaded, model, rules, names, provider)
     scopes = {loop.name: Scope(f"chunk/{loop.name}", names) for loop in plan.loops}
@@ -171,13 +172,6 @@ def _weaving(loaded: Loaded, model: ir.Model, rules: Rules, names: Names, provid
     return Weaving(model.graph, loaded.graph, rules, nodes, values, provider=provider, numbers=numbers)
 
 
-def _taken(model: ir.Model) -> set[str]:
-    names = {v.name for v in model.graph.inputs} | set(model.graph.initializers)
-    for node in model.graph.all_nodes():
-        names |= {node.name, *(v.name for v in node.outputs)}
-    return {name for name in names if name}
-
-
 def _drop_unread(weaving: Weaving, plan: Plan) -> None:
     """Take out what was to run in front of loops that now all compute it themselves."""
     for index in sorted({index for loop in plan.loops for index in loop.region.recomputed}, reverse=True):
@@ -195,6 +189,8 @@ def _frame(
     names: Names,
 ) -> None:
     """Put regions, groups of them, or both into frames; `members` are each region's nodes."""
+    if frames is Frames.NONE:
+        return
     graph = model.graph
     if frames in (Frames.REGIONS, Frames.NESTED):
         place = _places(graph)

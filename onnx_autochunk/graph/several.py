@@ -8,7 +8,7 @@ computed before.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import onnx_ir as ir
@@ -28,8 +28,10 @@ from .load import (
     written_out,
 )
 from .model import Graph, Origin
+from .names import Names
 from .numbers import OPEN, Numbers
 from .repeated import Repeats, large, repeat
+from .written import taken
 
 logger = logging.getLogger(__name__)
 
@@ -199,7 +201,7 @@ def write_out_open(loaded: Loaded) -> Loaded:
     repeat(model, large(whole_graph(model)))
     written = written_out(model)
     new = {name for one in written for name in one.nodes}
-    numbers = Numbers(model.graph, dynamic, _fresh(model))
+    numbers = Numbers(model.graph, dynamic, Names(taken(model)).fresh)
     for node in model.graph:
         target = node.inputs[1] if node.name in new and node.op_type == "Reshape" else None
         if target is None or not target.is_initializer():
@@ -214,7 +216,7 @@ def write_out_open(loaded: Loaded) -> Loaded:
 
 def _write_sizes(model: ir.Model, dynamic: Dynamic) -> Dynamic:
     """Let what asks for a shape have it computed from the shapes of inputs, in place, as far as possible."""
-    graph, numbers = model.graph, Numbers(model.graph, dynamic, _fresh(model))
+    graph, numbers = model.graph, Numbers(model.graph, dynamic, Names(taken(model)).fresh)
     asking = [node for node in graph if node.op_type == "Shape" and node.domain in ("", "ai.onnx")]
     for node in asking:
         value, asked = node.outputs[0], node.inputs[0]
@@ -230,17 +232,3 @@ def _write_sizes(model: ir.Model, dynamic: Dynamic) -> Dynamic:
         graph.remove(node, safe=True)
     numbers.place()
     return dynamic
-
-
-def _fresh(model: ir.Model) -> Callable[[str], str]:
-    taken = {value.name for value in model.graph.inputs} | set(model.graph.initializers)
-    taken |= {value.name for node in model.graph.all_nodes() for value in node.outputs}
-
-    def name(wish: str) -> str:
-        found, number = wish, 2
-        while found in taken:
-            found, number = f"{wish}_{number}", number + 1
-        taken.add(found)
-        return found
-
-    return name

@@ -182,3 +182,11 @@ def _stub(value: ir.Value) -> ir.Value:
 
 def _is_unread(value: ir.Value) -> bool:
     return not value.uses() and not value.is_graph_output()
+
+
+def taken(model: ir.Model) -> set[str]:
+    """Names that values and nodes of a model have."""
+    names = {v.name for v in model.graph.inputs} | set(model.graph.initializers)
+    for node in model.graph.all_nodes():
+        names |= {node.name, *(v.name for v in node.outputs)}
+    return {name for name in names if name}

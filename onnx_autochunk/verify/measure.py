@@ -256,7 +256,7 @@ def _high_water(once: Callable[[], None]) -> int:
             f"the peak cannot be measured: this system does not let {CLEAR_REFS} be written"
         ) from error
     once()
-    return _status_bytes("VmHWM")
+    return status_bytes("VmHWM")
 
 
 def _settled_bytes() -> int:
@@ -266,10 +266,11 @@ def _settled_bytes() -> int:
         OSError, AttributeError
     ):  # only glibc has it; with others there is nothing to trim
         ctypes.CDLL(None).malloc_trim(0)
-    return _status_bytes("VmRSS")
+    return status_bytes("VmRSS")
 
 
-def _status_bytes(key: str) -> int:
+def status_bytes(key: str) -> int:
+    """Bytes that the system gives for this process, such as "VmRSS". Source: proc_pid_status(5)."""
     lines = STATUS.read_text(encoding="ascii", errors="replace").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:"))
 

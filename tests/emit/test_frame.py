@@ -12,8 +12,9 @@ import onnx_ir as ir
 import pytest
 
 from onnx_autochunk.emit.frame import UNFRAMED, frame, frameable
-from onnx_autochunk.emit.scope import Names, Scope
+from onnx_autochunk.emit.scope import Scope
 from onnx_autochunk.emit.weave import chunk, weave
+from onnx_autochunk.graph.names import Names
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.plan import Frames
 from onnx_autochunk.verify.measure import measure_peak

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onnx_autochunk.emit.scope import Names
+from onnx_autochunk.graph.names import Names
 
 
 def test_names_are_numbered_where_they_are_taken() -> None:
