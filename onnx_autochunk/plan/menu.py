@@ -94,23 +94,24 @@ def _fed(search: Search, options: Sequence[Option], front: Front, costs: Footpri
     two cannot, where a few bodies are hardly slower. A Scan has one body however many chunks there are.
     """
     menus = [_menu(search, *feeder) for feeder in _feeders(front)]
+    held = {
+        even: [[cost.feeder_bytes(at, feed.chunking.length) for feed in menu] for at, menu in enumerate(menus)]
+        for even, cost in costs.items()
+    }
     spared = sum(map(search.seconds.whole, front.spared))
     orders = (prices,) if set(front.forms) == {Form.SCAN} else (prices, burdens)
     for option in options:
-        cost = costs[_is_even(search, option)]
-        own = _own_bytes(cost, option)
-        held = [
-            [max(own, cost.feeder_bytes(at, feed.chunking.length)) for feed in menu]
-            for at, menu in enumerate(menus)
-        ]
+        even = _is_even(search, option)
+        own = _own_bytes(costs[even], option)
         for order in orders:
-            chosen = [_least(*menu, order) for menu in zip(menus, held, strict=True)]
+            chosen = [_least(*menu, own, order) for menu in zip(menus, held[even], strict=True)]
             yield _with_feeders(option, front, chosen, own, spared)
 
 
-def _least(menu: Sequence[Option], held: Sequence[int], order: Order) -> tuple[Option, int]:
-    """Of the options that hold least the first in an order, and what it holds."""
-    return min(zip(menu, held, strict=True), key=lambda pair: (pair[1], *order(pair[0])))
+def _least(menu: Sequence[Option], held: Sequence[int], own_bytes: int, order: Order) -> tuple[Option, int]:
+    """Of the options with which the least is held the first in an order, and what that is."""
+    least = max(own_bytes, min(held))
+    return min((feed for feed, there in zip(menu, held, strict=True) if there <= least), key=order), least
 
 
 def _with_feeders(
@@ -148,8 +149,9 @@ def _footprints(
 ) -> Footprints:
     """Footprints that the options need; feeders in front change nothing of the body found without them."""
     graph, around, provider = search.setting.graph, search.lifetimes, search.provider
-    return {
-        even: footprint(
+    found: dict[bool, Footprint] = {}
+    for even in {_is_even(search, option) for option in options}:
+        found[even] = footprint(
             graph,
             region,
             options[0].form,
@@ -159,10 +161,10 @@ def _footprints(
             front=front,
             rules=search.setting.rules,
             body=None if without is None else without[even].body,
+            other=next(iter(found.values()), None),
             most_elements=search.most_elements,
         )
-        for even in {_is_even(search, option) for option in options}
-    }
+    return found
 
 
 def _forms(search: Search, region: Region) -> Iterator[Form]:

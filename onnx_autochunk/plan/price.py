@@ -96,13 +96,17 @@ def footprint(
     front: Front | None = None,
     rules: Rules | None = None,
     body: BodyPeak | None = None,
+    other: Footprint | None = None,
     most_elements: int | None = None,
 ) -> Footprint:
     """Simulate one region in one form, with chunks of equal length or with a shorter last one.
 
     With a front its feeders run as loops. The rules are for regions that accumulate. A body whose
-    peak is known is not simulated again. Values with more than `most_elements` are oversize.
+    peak is known is not simulated again, and of the `other` footprint, with the same front and chunks of
+    equal length or not, what does not depend on that. Values with more than `most_elements` are oversize.
     """
+    if body is None and other is not None and not any(_depends(graph, cut, form) for cut in region.sliced):
+        body = other.body
 
     def limited(peak: BodyPeak, loop: Region) -> BodyPeak:
         return replace(peak, longest=longest_chunk(graph, loop, most_elements))
@@ -121,12 +125,19 @@ def footprint(
         feeders=tuple(
             (
                 fed[_pieces(feeder.outputs[0].value)],
-                limited(_mapping(graph, feeder, feeding, provider, even=False), feeder),
+                limited(_mapping(graph, feeder, feeding, provider, even=False), feeder)
+                if other is None
+                else other.feeders[at][1],
             )
-            for feeder, feeding in _feeders(front)
+            for at, (feeder, feeding) in enumerate(_feeders(front))
         ),
         overlaps=bool(_hosts(graph, region, form) and region.whole),
     )
+
+
+def _depends(graph: Graph, cut: Cut, form: Form) -> bool:
+    """True when it depends on the chunks being equally long whether they copy their slices of an input."""
+    return form is Form.SCAN and is_view(graph, cut, even=True)
 
 
 def _body(graph: Graph, region: Region, form: Form, provider: str, rules: Rules, even: bool) -> BodyPeak:

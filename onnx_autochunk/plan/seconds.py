@@ -106,9 +106,11 @@ class Seconds:
         place = region.flow[next(name for name in self._graph.ops[index].outputs if name)]
         key = (index, place, lengths)
         if key not in self._columns:
+            step = carry(self._rules[index], position=place, result=0)
+            assert not isinstance(step, Refusal), "a region holds only ops whose rule carries the flow"
             self._columns[key] = tuple(
-                chunking.count * self._op(index, place, chunking.length)
-                + (self._op(index, place, chunking.tail) if chunking.tail else 0.0)
+                chunking.count * self._op(index, step, chunking.length)
+                + (self._op(index, step, chunking.tail) if chunking.tail else 0.0)
                 for chunking in ladder
             )
         return self._columns[key]
@@ -120,9 +122,8 @@ class Seconds:
         written = sum(self._graph.values[name].nbytes for name in region.results)
         return REGION_SECONDS + (touched + written) * self.model.constants.excess_s(touched)
 
-    def _op(self, index: int, place: Position, length: int) -> float:
-        step = carry(self._rules[index], position=place, result=0)
-        assert not isinstance(step, Refusal), "a region holds only ops whose rule carries the flow"
+    def _op(self, index: int, step: Step, length: int) -> float:
+        """One chunk of an op."""
         shapes = self._shapes(index, step, length)
         return self.model.op_seconds(self._graph.ops[index], self._graph, shapes.get)
 
