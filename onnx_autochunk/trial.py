@@ -7,7 +7,7 @@ couples the regions, so a plan counts only by the simulation of the whole model 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
@@ -194,16 +194,26 @@ class Trials:
         if plan.regions not in self._known:
             if self._known:
                 gc.collect()  # models refer to themselves
-            woven = chunk(self.loaded, plan, self.planner.setting.rules, self.provider)
-            models = [(frames, woven.framed(frames)) for frames in woven.framings()]
-            models = [(frames, model) for frames, model in models if self._suits(frames, model)]
-            drafts = [
-                (_Draft(replace(plan, frames=frames), *self._on_paper(model)), model)
-                for frames, model in models
-            ]
-            self._latest = min(drafts, key=lambda pair: pair[0].rank())
-            self._known[plan.regions] = tuple(draft for draft, _ in drafts)
+            self._known[plan.regions] = tuple(self._framed(plan))
         return self._known[plan.regions]
+
+    def _framed(self, plan: Plan) -> Iterator[_Draft]:
+        """A plan in every way of framing it.
+
+        The model of the one that holds least is kept, unless the last frames were put into that very model.
+        """
+        woven = chunk(self.loaded, plan, self.planner.setting.rules, self.provider)
+        *others, last = woven.framings()
+        best: tuple[_Draft, ir.Model] | None = None
+        for frames in (*others, last):
+            model = woven.framed(frames, in_place=frames is last)
+            if self._suits(frames, model):
+                draft = _Draft(replace(plan, frames=frames), *self._on_paper(model))
+                if best is None or draft.rank() < best[0].rank():
+                    best = draft, model
+                yield draft
+        is_gone = best is None or (best[0].plan.frames is Frames.NONE and bool(others))
+        self._latest = None if is_gone else best
 
     def _suits(self, frames: Frames, model: ir.Model) -> bool:
         """False for frames around ops that CUDA leaves to the CPU."""

@@ -6,6 +6,7 @@ bind("m k+, k n -> m n", [(2, 3), (3, 5)], [(2, 5)])  ->  factors m (2), k (3, S
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from math import prod
 from types import MappingProxyType
 
@@ -40,11 +41,21 @@ def bind(
     Raises:
         RuleError: with pattern, shapes and what does not fit.
     """
+    return _fitted(text, tuple(operands), tuple(results), tuple(windows.items()))
+
+
+@lru_cache(maxsize=4096)  # layers are alike
+def _fitted(
+    text: str,
+    operands: tuple[Shape | None, ...],
+    results: tuple[Shape | None, ...],
+    windows: tuple[tuple[str, Window], ...],
+) -> tuple[Factor, ...]:
     pattern = parse(text)
     try:
         terms = _repeated(pattern.operands, pattern.more_operands, len(operands), "operands")
         terms += _repeated(pattern.results, pattern.more_results, len(results), "results")
-        return _factors(_sized(terms, (*operands, *results)), len(operands), windows)
+        return _factors(_sized(terms, (*operands, *results)), len(operands), dict(windows))
     except _MisfitError as misfit:
         where = f"rule {text!r} does not fit {list(operands)} -> {list(results)}"
         raise RuleError(f"{where}: {misfit}") from misfit

@@ -208,8 +208,11 @@ def _bound(answer: str | Notation, node: Node) -> Rule:
         factors = bind(given.text, node.operands, node.results, given.windows)
     except RuleError as error:
         raise RuleError(f"{node.op.type} {node.op.name!r} (opset {node.op.version}): {error}") from error
-    more = (replace(f, patches=given.patches.get(f.name, ()), crop=f.name in given.crops) for f in factors)
-    return Rule(tuple(more), given.sizes)
+    if given.patches or given.crops:
+        factors = tuple(
+            replace(f, patches=given.patches.get(f.name, ()), crop=f.name in given.crops) for f in factors
+        )
+    return Rule(factors, given.sizes)
 
 
 def _check(made: Rule, node: Node) -> None:

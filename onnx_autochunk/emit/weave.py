@@ -47,9 +47,12 @@ class Woven:
     tails: tuple[tuple[ir.Node, ...], ...]
     names: Names
 
-    def framed(self, frames: Frames) -> ir.Model:
-        """A copy with frames; without any, the model itself."""
+    def framed(self, frames: Frames, *, in_place: bool = False) -> ir.Model:
+        """A copy with frames; without any, the model itself; `in_place`, the model is the last asked for."""
         if frames is Frames.NONE:
+            return self.model
+        if in_place:
+            _frame(self.model, self.plan.groups, frames, self.members, self.tails, self.names)
             return self.model
         model = self.model.clone()
         copies = dict(zip(self.model.graph, model.graph, strict=True))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .half import lacks_kernel
-from .model import Graph, Op, Origin, Value
+from .model import Graph, Op, Origin, Value, numbered
 from .sizes import GROWING
 
 MAX_FOLDED_BYTES = 1 << 30  # measured: a larger result is left to run time
@@ -46,8 +46,7 @@ def run_time_ops(graph: Graph, *, fixed: bool = True) -> RunTime:
             values.update((name, replace(values[name], origin=origin)) for name in op.outputs if name)
         else:
             kept.append(op)
-    ops = tuple(replace(op, index=index) for index, op in enumerate(kept))
-    return RunTime(Graph(ops, values, graph.inputs, graph.outputs), tuple(op.index for op in kept))
+    return RunTime(Graph(numbered(kept), values, graph.inputs, graph.outputs), tuple(op.index for op in kept))
 
 
 def _sized(graph: Graph) -> tuple[frozenset[str], frozenset[str]]:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from graphlib import TopologicalSorter
 from math import prod
 from pathlib import Path
@@ -335,7 +336,7 @@ def _graph(
 
 def _op(index: int, node: ir.Node, opsets: Mapping[str, int], known: frozenset[str]) -> Op:
     domain = "" if node.domain == "ai.onnx" else node.domain
-    attributes = tuple(node.attributes.values())
+    attributes = tuple(node.attributes.data.values())
     bodies = {a.name: a.as_graph() for a in attributes if a.type == ir.AttributeType.GRAPH}
     subgraphs = {
         name: _graph(body, tuple(n for n in body if n.op_type != "Constant"), opsets, known)
@@ -345,8 +346,8 @@ def _op(index: int, node: ir.Node, opsets: Mapping[str, int], known: frozenset[s
         index=index,
         name=node.name or "",
         type=node.op_type,
-        inputs=tuple(_name(v) for v in node.inputs),
-        outputs=tuple(_name(v) for v in node.outputs),
+        inputs=tuple(map(_name, node.inputs)),
+        outputs=tuple(map(_name, node.outputs)),
         domain=domain,
         version=opsets.get(domain, 1),
         attributes={a.name: _plain(a) for a in attributes if a.name not in bodies},
@@ -376,7 +377,7 @@ def _value(value: ir.Value, origin: Origin) -> Value:
 def _constant(name: str, value: ir.Value, tensor: ir.TensorProtocol | None) -> Value:
     if tensor is None:
         return _value(value, Origin.CONSTANT)
-    shape = tuple(int(d) for d in tensor.shape.numpy())
+    shape = tuple(tensor.shape.numpy())
     data = _small_data(tensor) if tensor.size <= SMALL_ELEMENTS else None
     return Value(name, _dtype(tensor.dtype), shape, Origin.CONSTANT, data)
 
@@ -385,15 +386,15 @@ def _small_data(tensor: ir.TensorProtocol) -> NDArray[np.generic] | None:
     return None if tensor.dtype == ir.DataType.STRING else tensor.numpy()
 
 
+@cache
 def _dtype(dtype: ir.DataType | None) -> str:
     name = "undefined" if dtype is None else dtype.name.lower()
     return {"float": "float32", "double": "float64"}.get(name, name)
 
 
 def _shape(shape: ir.Shape | None) -> tuple[int, ...] | None:
-    if shape is None or not all(isinstance(dim, int) for dim in shape):
-        return None
-    return tuple(int(dim) for dim in shape)  # type: ignore[arg-type]  # checked on the line above
+    dims = (None,) if shape is None else shape.dims
+    return dims if all(isinstance(dim, int) for dim in dims) else None  # type: ignore[return-value]
 
 
 def _plain(attribute: ir.Attr) -> object:

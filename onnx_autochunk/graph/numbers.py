@@ -29,7 +29,7 @@ class Extent:
 
 def open_shape(value: ir.Value) -> tuple[Dim, ...] | None:
     """What the shape of a value says when no size is bound; None where nothing is known."""
-    found: tuple[Dim, ...] | None = value.meta.get(OPEN)
+    found: tuple[Dim, ...] | None = value.meta.data.get(OPEN)
     return found
 
 

@@ -95,7 +95,9 @@ def _fed(search: Search, options: Sequence[Option], front: Front, costs: Footpri
     """
     menus = [_menu(search, *feeder) for feeder in _feeders(front)]
     held = {
-        even: [[cost.feeder_bytes(at, feed.chunking.length) for feed in menu] for at, menu in enumerate(menus)]
+        even: [
+            [cost.feeder_bytes(at, feed.chunking.length) for feed in menu] for at, menu in enumerate(menus)
+        ]
         for even, cost in costs.items()
     }
     spared = sum(map(search.seconds.whole, front.spared))

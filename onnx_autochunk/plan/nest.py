@@ -9,13 +9,13 @@ head needs fits the cache.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 
 from ..memory.lifetime import simulate
 from ..options import Form
 from .body import Body, body_of, has_body
-from .candidates import candidates
+from .candidates import Candidate, candidates
 from .chunking import length_for
 from .grow import Setting
 from .lifetimes import lifetimes
@@ -32,44 +32,53 @@ COUNTS = (8, 16)  # of the outer loop: fewer leave too much in a chunk, more lea
 BUDGETS = 5  # ways to cut a body that are offered for each length
 
 
-def nested(search: Search, region: Region, options: Sequence[Option]) -> Iterator[Option]:
-    """The options of a scan again, with loops inside its body.
+class Bodies:
+    """Searches bodies, each once: regions may differ in what stands around their loops and not in these."""
 
-    Args:
-        search: of the graph that the region lies in.
-        region: whose chunks are alike.
-        options: how it can be cut.
-    """
-    setting = search.setting
-    if region.accumulator or not has_body(setting.graph, region, setting.rules):
-        return
-    lengths = {length_for(region.extent, count) for count in COUNTS if count < region.extent}
-    for option in options:
-        if option.chunking.length in lengths:
-            body = body_of(setting.graph, region, setting.rules, option.chunking.length)
-            yield from _again(search, region, option, body)
+    def __init__(self) -> None:
+        self._searched: dict[Hashable, tuple[Search, tuple[Candidate, ...]]] = {}
 
+    def nested(self, search: Search, region: Region, options: Sequence[Option]) -> Iterator[Option]:
+        """The options of a scan again, with loops inside its body.
 
-def _again(search: Search, region: Region, option: Option, body: Body) -> Iterator[Option]:
-    inner = _inner(search, body)
-    found = tuple(candidates(inner))
-    if not found:
-        return
-    beside = _copied_bytes(search, region, option, body) - _written_bytes(body)
-    selector = Selector(inner.charged_bytes, found)
-    budgets = [budget for budget in selector.budgets() if budget < inner.timeline.peak_bytes]
-    for budget in budgets[:: max(1, len(budgets) // BUDGETS)]:
-        selection = selector.select(budget)
-        if selection is None or not selection.choices:
-            continue
-        loops = tuple(_loop(inner, choice) for choice in selection.choices)
-        yield replace(
-            option,
-            extra_seconds=option.extra_seconds + option.chunking.count * selection.extra_seconds,
-            load_seconds=option.load_seconds + selection.load_seconds,
-            resident_bytes=option.resident_bytes + selection.resident_bytes,
-            nest=Nest(loops, max(0, beside + peak_of(inner.charged_bytes, selection))),
-        )
+        Args:
+            search: of the graph that the region lies in.
+            region: whose chunks are alike.
+            options: how it can be cut.
+        """
+        setting = search.setting
+        if region.accumulator or not has_body(setting.graph, region, setting.rules):
+            return
+        lengths = {length_for(region.extent, count) for count in COUNTS if count < region.extent}
+        for option in options:
+            if option.chunking.length in lengths:
+                body = body_of(setting.graph, region, setting.rules, option.chunking.length)
+                yield from self._again(search, region, option, body)
+
+    def _again(self, search: Search, region: Region, option: Option, body: Body) -> Iterator[Option]:
+        flow = tuple(region.flow.items())
+        key = region.ops, region.sliced, region.whole, region.outputs, flow, option.chunking.length
+        if key not in self._searched:
+            inner = _inner(search, body)
+            self._searched[key] = inner, tuple(candidates(inner))
+        inner, found = self._searched[key]
+        if not found:
+            return
+        beside = _copied_bytes(search, region, option, body) - _written_bytes(body)
+        selector = Selector(inner.charged_bytes, found)
+        budgets = [budget for budget in selector.budgets() if budget < inner.timeline.peak_bytes]
+        for budget in budgets[:: max(1, len(budgets) // BUDGETS)]:
+            selection = selector.select(budget)
+            if selection is None or not selection.choices:
+                continue
+            loops = tuple(_loop(inner, choice) for choice in selection.choices)
+            yield replace(
+                option,
+                extra_seconds=option.extra_seconds + option.chunking.count * selection.extra_seconds,
+                load_seconds=option.load_seconds + selection.load_seconds,
+                resident_bytes=option.resident_bytes + selection.resident_bytes,
+                nest=Nest(loops, max(0, beside + peak_of(inner.charged_bytes, selection))),
+            )
 
 
 def _loop(inner: Search, choice: Choice) -> Loop:

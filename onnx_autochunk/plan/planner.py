@@ -23,7 +23,7 @@ from .candidates import Candidate, candidates
 from .grow import Setting
 from .lifetimes import Lifetimes, lifetimes
 from .moved import materialise, moved
-from .nest import nested
+from .nest import Bodies
 from .option import Nest
 from .oversize import UNBEARABLE, charged, oversize
 from .plan import Burden, Nested, Plan, PlannedRegion
@@ -245,7 +245,7 @@ def make_planner(
     around = lifetimes(graph, order)
     search = Search(
         setting, timeline, around, seconds, around.valleys(), forms, options.max_chunks,
-        options.most_elements, options.provider, nested if dynamic is None else None,
+        options.most_elements, options.provider, Bodies().nested if dynamic is None else None,
     )  # fmt: skip
     found = _found(search) if searches else ()
     return Planner(graph, options, setting, timeline, around, seconds, found)

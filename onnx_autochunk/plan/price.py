@@ -11,7 +11,7 @@ from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..graph.model import Graph, Op, Origin, Value
+from ..graph.model import Graph, Op, Origin, Value, numbered
 from ..memory.kernels import temporary_bytes
 from ..memory.lifetime import simulate
 from ..options import Form
@@ -199,7 +199,7 @@ def _chunk_bytes(
     names = [body.slices[cut] for cut in cuts]
     for name in names:
         values[name] = replace(values[name], origin=Origin.COMPUTED)
-    ops = _numbered([*(Op(0, "", COPY, (ELSEWHERE.name,), (name,)) for name in names), *body.graph.ops])
+    ops = numbered([*(Op(0, "", COPY, (ELSEWHERE.name,), (name,)) for name in names), *body.graph.ops])
     chunk = Graph(ops, _own(values, ops), (), body.graph.outputs)
     timeline = simulate(chunk, provider=provider)
     if form is not Form.SCAN:
@@ -240,7 +240,7 @@ def body_bytes(
     ops = [Op(0, "", COPY, (ELSEWHERE.name,), (name,)) for name in copies.values()]
     ops += [_renamed(graph.ops[index], names) for index in region.ops]
     outputs = tuple(cut.value for cut in region.outputs)
-    body = Graph(_numbered(ops), _own(values, ops), (), outputs)
+    body = Graph(numbered(ops), _own(values, ops), (), outputs)
     written = sum(graph.values[name].nbytes for name in outputs) if form is Form.SCAN else 0
     return tuple(max(0, live - written) for live in simulate(body, provider=provider).live_bytes)
 
@@ -275,7 +275,7 @@ def _interval(
     needed = tuple(name for name in results if around.last_read(name) > region.end)
     ops.append(Op(0, "", RELEASE, needed, ()))
     outputs = tuple(name for name in results if name in graph.results)
-    return Graph(_numbered(ops), _own(values, ops), (), outputs)
+    return Graph(numbered(ops), _own(values, ops), (), outputs)
 
 
 def _feeders(front: Front | None) -> list[tuple[Region, Form]]:
@@ -325,10 +325,6 @@ def _assemble(graph: Graph, cut: Cut, pieces: str, form: Form, even: bool) -> Op
 def _over(values: Mapping[str, Value]) -> ChainMap[str, Value]:
     """The values, of which some can be replaced: a copy of them all would cost more than the simulation."""
     return ChainMap({}, values)  # type: ignore[arg-type]  # only the first map is written to
-
-
-def _numbered(ops: Iterable[Op]) -> tuple[Op, ...]:
-    return tuple(replace(op, index=index) for index, op in enumerate(ops))
 
 
 def _own(values: Mapping[str, Value], ops: Iterable[Op]) -> dict[str, Value]:

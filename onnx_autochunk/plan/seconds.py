@@ -71,9 +71,13 @@ class Seconds:
         fixed = self._border(region) - before
         iteration = self.model.iteration_seconds(form.value, len(region.ops))
         weights = self._weights(region)
+        moves = {even: self._moves(region, form, even) for even in (False, True)}
         found = []
         for chunking, body in zip(ladder, bodies, strict=True):
-            moved = sum(self._copies(region, form, chunking))
+            moved = sum(
+                self.model.copy_seconds(kind, nbytes, run_bytes=run * chunking.length)
+                for kind, nbytes, run in moves[self.is_even(form, chunking)]
+            )
             load = self.model.load_seconds(form.value, _nodes(region), _written(form, chunking), weights)
             found.append((body + chunking.total * iteration + moved + fixed, load))
         return found
@@ -135,13 +139,11 @@ class Seconds:
             shapes[name] = shape if place is None or shape is None else place.sliced_shape(shape, length)
         return shapes
 
-    def _copies(self, region: Region, form: Form, chunking: Chunking) -> list[float]:
-        """Slicing what is no view, and putting the results together."""
-        even = self.is_even(form, chunking)
+    def _moves(self, region: Region, form: Form, even: bool) -> list[tuple[str, int, int]]:
+        """What is sliced and is no view, and results that are put together: the kind, its bytes, a step's."""
         ins = [c for c in region.sliced if form is not Form.SCAN or not is_view(self._graph, c, even)]
         outs = [c for c in region.outputs if form is not Form.SCAN or not (even and self._front(c))]
-        sizes = [(CUT, cut) for cut in ins] + [(JOIN, cut) for cut in outs]
-        return [self._copy(kind, cut, chunking.length) for kind, cut in sizes]
+        return [self._move(CUT, cut) for cut in ins] + [self._move(JOIN, cut) for cut in outs]
 
     def is_even(self, form: Form, chunking: Chunking) -> bool:
         """False where the form puts its results together in another way than with chunks of equal length."""
@@ -150,12 +152,11 @@ class Seconds:
     def _front(self, cut: Cut) -> bool:
         return in_front(self._graph.values[cut.value], cut.position)
 
-    def _copy(self, kind: str, cut: Cut, length: int) -> float:
+    def _move(self, kind: str, cut: Cut) -> tuple[str, int, int]:
         value = self._graph.values[cut.value]
         assert value.shape is not None, "a cut value has a shape"
         item = value.nbytes // max(1, prod(value.shape))
-        run = prod(value.shape[cut.position.axis + 1 :]) * cut.position.unit * length * item
-        return self.model.copy_seconds(kind, value.nbytes, run_bytes=run)
+        return kind, value.nbytes, prod(value.shape[cut.position.axis + 1 :]) * cut.position.unit * item
 
     def _weights(self, region: Region) -> int:
         reads = {name for index in region.ops for name in self._graph.ops[index].reads}

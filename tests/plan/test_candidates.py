@@ -17,7 +17,7 @@ from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.candidates import Candidate, candidates
 from onnx_autochunk.plan.moved import materialise
-from onnx_autochunk.plan.nest import nested
+from onnx_autochunk.plan.nest import Bodies
 from onnx_autochunk.plan.plan import Burden, Plan
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.plan.region import Region
@@ -165,7 +165,7 @@ def alone(planner: Planner) -> list[Candidate]:
         planner.seconds,
         planner.lifetimes.valleys(),
         FORMS,
-        nested=nested,
+        nested=Bodies().nested,
     )
     return list(candidates(search))
 

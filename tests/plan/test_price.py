@@ -15,8 +15,7 @@ from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.body import body_of
 from onnx_autochunk.plan.chunking import Chunking, length_for
 from onnx_autochunk.plan.moved import materialise
-from onnx_autochunk.plan.nest import COUNTS
-from onnx_autochunk.plan.nest import nested as nested_options
+from onnx_autochunk.plan.nest import COUNTS, Bodies
 from onnx_autochunk.plan.option import Nest, Option
 from onnx_autochunk.plan.plan import Nested, Plan
 from onnx_autochunk.plan.planner import Planner, make_planner
@@ -147,7 +146,7 @@ def with_loops_inside(planner: Planner) -> Iterator[tuple[Region, Option]]:
         cost = footprint(graph, region, Form.SCAN, around, "cpu")
         cuts = (Chunking(region.extent, length_for(region.extent, count)) for count in COUNTS)
         ways = [Option(Form.SCAN, cut, 0, 0.0, 0.0, 0) for cut in cuts if cut.count > 1 and not cut.tail]
-        for option in nested_options(search, region, ways):
+        for option in Bodies().nested(search, region, ways):
             assert option.nest is not None
             inside = cost.loop + option.nest.body_bytes
             yield region, replace(option, peak_bytes=max(cost.around, inside))
