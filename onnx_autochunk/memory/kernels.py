@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..graph.model import Graph, Op
-from .temporaries import CPU, CUDA, Call, Shapes
+from . import attention
+from .temporaries import CPU, Call, Shapes, einsum
+from .workspace import ATTENTION
 
 # Dropout is here because ORT removes it before the run.
 ALIASES = frozenset("Reshape Squeeze Unsqueeze Flatten Identity Dropout Optional OptionalGetElement".split())
@@ -32,7 +34,8 @@ IN_PLACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "cuda": dict.fromkeys(_CUDA.split(), (0,)),
 }
 
-_TEMPORARIES = {"cpu": CPU, "cuda": CUDA}
+# CUDA kernels mostly write their result at once; what the CPU kernels share with them is listed.
+_TEMPORARIES = {"cpu": CPU, "cuda": {"Einsum": einsum, **ATTENTION}}
 
 
 def alias_of(op: Op) -> int | None:
@@ -62,11 +65,14 @@ def temporary_bytes(
     return 0 if rule is None else rule(Call(op, graph, shape_of or graph.shape, used))
 
 
-def is_linear(op: Op) -> bool:
+def is_linear(op: Op, graph: Graph, provider: str = "cpu") -> bool:
     """True for attention whose kernel works through its scores block by block: chunks would gain nothing.
 
-    With a padding mask or a bias the CPU's kernel keeps all scores after all; those are operands 4 and 5.
+    On the CPU that is MultiHeadAttention, which keeps all scores after all with a padding mask or a bias;
+    those are operands 4 and 5. On CUDA it depends on the call.
 
     Source: onnxruntime/contrib_ops/cpu/bert/multihead_attention.cc.
     """
+    if provider == "cuda":
+        return attention.is_linear(Call(op, graph, graph.shape))
     return (op.domain, op.type) == ("com.microsoft", "MultiHeadAttention") and not any(op.inputs[4:6])

@@ -33,6 +33,14 @@ class Call:
     shape_of: Shapes
     used: bool = False
 
+    def has(self, index: int) -> bool:
+        """Whether an operand is given."""
+        return bool(self._operand_name(index))
+
+    def gives(self, index: int) -> bool:
+        """Whether a result is asked for."""
+        return bool(self.op.outputs[index : index + 1] and self.op.outputs[index])
+
     def operand(self, index: int) -> tuple[int, ...] | None:
         """Shape of an operand; None when it is absent or unknown."""
         name = self._operand_name(index)
@@ -135,7 +143,8 @@ def _conv_transpose(call: Call) -> int:
     return call.item_bytes() * prod(weight[1:]) * prod(data[2:])
 
 
-def _einsum(call: Call) -> int:
+def einsum(call: Call) -> int:
+    """Operands and partial results with their axes in another order."""
     equation = call.op.attributes.get("equation")
     shapes = [shape for index in range(len(call.op.inputs)) if (shape := call.operand(index)) is not None]
     if not isinstance(equation, str | bytes) or len(shapes) < len(call.op.inputs):
@@ -201,7 +210,7 @@ CPU: Mapping[str, Rule] = {
     "Where": _where,
     "Softmax": _softmax,
     "LogSoftmax": _softmax,
-    "Einsum": _einsum,
+    "Einsum": einsum,
     "Gemm": _gemm,
     **dict.fromkeys(("MatMul", "FusedMatMul", "com.microsoft.FusedMatMul"), _matmul),
     "ConvTranspose": _conv_transpose,
@@ -213,6 +222,3 @@ CPU: Mapping[str, Rule] = {
     **dict.fromkeys(("com.microsoft.BiasGelu", "com.microsoft.FastGelu"), _biased),
     **dict.fromkeys(("Sum", "Max", "Min", "Mean"), _variadic),
 }
-
-# CUDA kernels mostly write their result at once; what the CPU kernels share with them is listed.
-CUDA: Mapping[str, Rule] = {"Einsum": _einsum}

@@ -297,7 +297,9 @@ def _excluded(graph: Graph, options: Options) -> frozenset[int]:
         return bool(options.exclude and re.search(options.exclude, name))
 
     return frozenset(
-        op.index for op in graph.ops if keeps_out(op.name) or is_linear(op) or op.index in elsewhere
+        op.index
+        for op in graph.ops
+        if keeps_out(op.name) or is_linear(op, graph, options.provider) or op.index in elsewhere
     )
 
 

@@ -212,11 +212,35 @@ ATTENTION = {
 
 @pytest.mark.parametrize(("call", "is_chunked"), ATTENTION.values(), ids=ATTENTION)
 def test_a_kernel_that_is_linear_in_memory_is_left_alone(call: str, is_chunked: bool) -> None:
+    _check_one(call, is_chunked, "float", 2048, "cpu")
+
+
+ON_CUDA = {
+    "flash": ("float16", 2048, "Attention<q_num_heads=4, kv_num_heads=4>(q, k, v)", False),
+    "efficient": ("float", 2048, "Attention<q_num_heads=4, kv_num_heads=4>(q, k, v)", False),
+    "odd heads": ("float16", 2048, "Attention<q_num_heads=16, kv_num_heads=16>(q, k, v)", True),
+    "causal, odd heads": (
+        "float16", 2048, "Attention<q_num_heads=16, kv_num_heads=16, is_causal=1>(q, k, v)", True,
+    ),
+    "a mask": ("float16", 2048, "Attention<q_num_heads=4, kv_num_heads=4>(q, k, v, m)", False),
+    "an uneven mask": ("float16", 2046, "Attention<q_num_heads=4, kv_num_heads=4>(q, k, v, m)", True),
+    "fused": ("float16", 2048, "com.microsoft.MultiHeadAttention<num_heads=4>(q, k, v)", False),
+    "fused, padding": ("float16", 2048, "com.microsoft.MultiHeadAttention<num_heads=4>(q, k, v, , p)", True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("dtype", "tokens", "call", "is_chunked"), ON_CUDA.values(), ids=ON_CUDA)
+def test_so_it_is_on_cuda(dtype: str, tokens: int, call: str, is_chunked: bool) -> None:
+    _check_one(call, is_chunked, dtype, tokens, "cuda")
+
+
+def _check_one(call: str, is_chunked: bool, dtype: str, tokens: int, provider: str) -> None:
     """A graph of one op, whose own temporaries make the peak."""
+    operands = ", ".join(f"{dtype}[1,{tokens},64] {name}" for name in "qkv")
     text = f"""<ir_version: 10, opset_import: ["": 24, "com.microsoft": 1]>
-        g (float[1,2048,64] q, float[1,2048,64] k, float[1,2048,64] v, float[1,4,2048,2048] b)
-        => (float[1,2048,64] y) {{ y = {call} }}"""
+        g ({operands}, {dtype}[1,4,{tokens},{tokens}] b, {dtype}[{tokens},{tokens}] m, int32[1,{tokens}] p)
+        => ({dtype}[1,{tokens},64] y) {{ y = {call} }}"""
     graph = load(onnx.parser.parse_model(text)).graph
-    found = make_planner(graph, Options(), CostModel.load("cpu"), FORMS)
+    found = make_planner(graph, Options(provider=provider), CostModel.load(provider), FORMS)
     assert bool(found.candidates) is is_chunked
     assert not is_chunked or found.floor_bytes < 0.05 * found.timeline.peak_bytes
