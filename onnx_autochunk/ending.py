@@ -118,7 +118,7 @@ class Ending:
             goal.budget_bytes,
             measured,
             None if least is None else least.timeline,
-            lambda name: why_held(planner.graph, regions, name, planner.setting),
+            lambda name: why_held(planner, regions, name),
             remedies(planner, () if least is None else least.plan.loops),
         )
 

@@ -143,6 +143,12 @@ class Options:
         """The limit on the elements of a tensor; None when there is none."""
         return CUDA_ELEMENTS if self.max_elements is None and self.provider == "cuda" else self.max_elements
 
+    def keeps_out(self, name: str) -> bool:
+        """Whether `include` or `exclude` leaves a node alone."""
+        if self.include and not re.search(self.include, name):
+            return True
+        return bool(self.exclude and re.search(self.exclude, name))
+
     def validate(self) -> Options:
         """Returns the record itself when every value makes sense, alone and together.
 

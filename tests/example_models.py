@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
-SIZES: Mapping[
-    str, Mapping[str, int]
-] = {  # activations of about 30 MiB, where a few pages more or less are nothing
+# Activations of about 30 MiB, where a few pages more or less are nothing.
+SIZES: Mapping[str, Mapping[str, int]] = {
     "gpt2": {"layers": 2, "tokens": 1024, "width": 64, "heads": 4, "vocab": 128},
     "gpt2-open": {"layers": 1, "tokens": 1024, "width": 64, "heads": 4, "vocab": 128, "dynamic": True},
     "vit": {"layers": 2, "image": 512, "width": 48, "heads": 4},  # 1025 tokens: uneven whatever the length
@@ -18,9 +17,13 @@ SIZES: Mapping[
     "evoformer": {"blocks": 1, "residues": 64, "sequences": 16},
     "unet": {"latent": 32, "width": 32, "heads": 4},
     "gpt2-fused": {"layers": 2, "tokens": 1024, "width": 64, "heads": 8, "vocab": 128, "fused": True},
+    "gpt2-fused-uneven": {
+        "layers": 2, "tokens": 1022, "width": 64, "heads": 8, "vocab": 128, "fused": True,
+    },
     "vit-fused": {"layers": 2, "image": 512, "width": 48, "heads": 8, "fused": True},
+    "vit-contrib": {"layers": 2, "image": 512, "width": 64, "heads": 8, "contrib": True},
     "neighbours": {"points": 2500, "width": 16},
-}
+}  # fmt: skip
 
 
 def exported(name: str, folder: Path, dtype: str = "float32") -> Path:

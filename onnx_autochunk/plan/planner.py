@@ -290,16 +290,10 @@ def _excluded(graph: Graph, options: Options) -> frozenset[int]:
     where CUDA is planned for: each iteration would copy what they read and give.
     """
     elsewhere = place(graph).reasons if options.provider == "cuda" else {}
-
-    def keeps_out(name: str) -> bool:
-        if options.include and not re.search(options.include, name):
-            return True
-        return bool(options.exclude and re.search(options.exclude, name))
-
     return frozenset(
         op.index
         for op in graph.ops
-        if keeps_out(op.name) or is_linear(op, graph, options.provider) or op.index in elsewhere
+        if options.keeps_out(op.name) or is_linear(op, graph, options.provider) or op.index in elsewhere
     )
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
 
-from ..graph.model import Graph
+from ..memory.kernels import is_linear
 from ..memory.lifetime import Timeline
 from ..options import Form
-from ..plan.grow import Setting
 from ..plan.plan import Burden, PlannedRegion
 from ..plan.planner import Planner
 from .build import LARGE, reason
@@ -60,7 +59,7 @@ def elements_message(planner: Planner, names: Sequence[str], regions: Sequence[P
 def _too_large(planner: Planner, name: str, regions: Sequence[PlannedRegion]) -> str:
     shape = planner.graph.shape(name)
     count = "" if shape is None else f"{prod(shape)} elements"
-    why = why_held(planner.graph, regions, name, planner.setting)
+    why = why_held(planner, regions, name)
     return f"{name} ({': '.join(filter(None, (count, why)))})"
 
 
@@ -72,16 +71,19 @@ def _held(floor: Timeline, why: Callable[[str], str]) -> str:
     return ", ".join(f"{name} ({': '.join(filter(None, (mib(size), why(name))))})" for name, size in found)
 
 
-def why_held(graph: Graph, regions: Sequence[PlannedRegion], name: str, setting: Setting) -> str:
+def why_held(planner: Planner, regions: Sequence[PlannedRegion], name: str) -> str:
     """Why a value of the model has to exist whole, as far as it is known."""
+    graph, options = planner.graph, planner.options
     op = graph.producer.get(name)
     if op is None:
         return ""
     if name in graph.results:
         return "an output of the model"
-    if op.index in setting.excluded:
+    if options.keeps_out(op.name):
         return f"--include or --exclude keeps {op.name} out"
-    return reason(graph, regions, op, name, setting.rules)
+    if is_linear(op, graph, options.provider):
+        return f"the kernel of {op.type} is linear in memory as it is"
+    return reason(graph, regions, op, name, planner.setting.rules)
 
 
 def remedies(planner: Planner, loops: Sequence[PlannedRegion]) -> tuple[str, ...]:
@@ -102,7 +104,7 @@ def _remedies(planner: Planner, loops: Sequence[PlannedRegion]) -> Iterator[str]
         yield f"any form instead of --form {options.form.value}"
     if options.max_opset is not None:
         yield f"a higher opset than --max-opset {options.max_opset}"
-    if planner.setting.excluded:
+    if any(options.keeps_out(op.name) for op in planner.graph.ops):
         yield "chunking what --include or --exclude keeps out"
 
 

@@ -16,6 +16,7 @@ from onnx_autochunk.graph.load import load
 from onnx_autochunk.verify.equality import compare_models
 from onnx_autochunk.verify.inputs import random_inputs, read_specs
 from tests.example_models import exported
+from tools.bench import count_alone
 from tools.cuda_static import main
 
 FORMS = ("auto", "scan", "unroll")
@@ -80,6 +81,29 @@ def test_with_open_sizes_nothing_leaves_the_gpu_either(
 ) -> None:
     source = exported(name, folder, dtype)
     check_found(chunked(source, "auto", tmp_path / "out.onnx", dims=dims), source, dims)
+
+
+# Masks, of 1024 keys, 1022, and 1025 (an export's, that hides nothing): a multiple of 4 is asked for.
+FUSED = [
+    ("gpt2-fused", "float16", False),
+    ("gpt2-fused", "float32", False),
+    ("gpt2-fused-uneven", "float16", True),
+    ("vit-fused", "float16", True),
+    ("vit-contrib", "float16", False),
+    ("vit-contrib", "float32", False),
+]
+
+
+@pytest.mark.parametrize(("name", "dtype", "in_bodies"), FUSED)
+def test_attention_is_chunked_where_no_kernel_is_linear(
+    name: str, dtype: str, in_bodies: bool, folder: Path, tmp_path: Path
+) -> None:
+    source, target = exported(name, folder, dtype), tmp_path / "out.onnx"
+    autochunk(source, budget="40%", provider="cuda", no_verify=True, best_effort=True).save(target)
+    check_found(check(load(target).graph), source)
+    kind = "MultiHeadAttention" if "contrib" in name else "Attention"
+    assert count_alone(source, kind) == 2
+    assert count_alone(target, kind) == (0 if in_bodies else 2)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "vit", "evoformer"])
