@@ -17,6 +17,7 @@ from .cuda.check import check
 from .emit.weave import chunk, weave
 from .graph.functions import defined
 from .graph.load import Loaded, derive
+from .graph.model import Graph
 from .memory.lifetime import Timeline, simulate
 from .plan.front import front
 from .plan.oversize import oversize
@@ -125,7 +126,7 @@ class Trials:
     def replayed(self, plan: Plan) -> Trial:
         """Emit a plan in the frames that it names."""
         model = weave(self.loaded, plan, self.planner.setting.rules, self.provider)
-        return Trial(plan, model, *self._on_paper(model))
+        return Trial(plan, model, *self._on_paper(self._derived(model).graph))
 
     @property
     def provider(self) -> str:
@@ -206,22 +207,25 @@ class Trials:
         *others, last = woven.framings()
         best: tuple[_Draft, ir.Model] | None = None
         for frames in (*others, last):
-            model = woven.framed(frames, in_place=frames is last)
-            if self._suits(frames, model):
-                draft = _Draft(replace(plan, frames=frames), *self._on_paper(model))
+            made = self._derived(woven.framed(frames, in_place=frames is last))
+            if self._suits(frames, made):
+                draft = _Draft(replace(plan, frames=frames), *self._on_paper(made.graph))
                 if best is None or draft.rank() < best[0].rank():
-                    best = draft, model
+                    best = draft, made.model
                 yield draft
         is_gone = best is None or (best[0].plan.frames is Frames.NONE and bool(others))
         self._latest = None if is_gone else best
 
-    def _suits(self, frames: Frames, model: ir.Model) -> bool:
-        """False for frames around ops that CUDA leaves to the CPU."""
-        return self.provider != "cuda" or frames is Frames.NONE or not check(defined(derive(model)).graph).bad
+    def _derived(self, model: ir.Model) -> Loaded:
+        return derive(model, dynamic=self.loaded.dynamic)
 
-    def _on_paper(self, model: ir.Model) -> tuple[Timeline, float, tuple[str, ...]]:
+    def _suits(self, frames: Frames, made: Loaded) -> bool:
+        """False for frames around ops that CUDA leaves to the CPU."""
+        return self.provider != "cuda" or frames is Frames.NONE or not check(defined(made).graph).bad
+
+    def _on_paper(self, graph: Graph) -> tuple[Timeline, float, tuple[str, ...]]:
         """Memory over time, what packing weights at every call adds to the time ratio, oversize values."""
-        graph, planner = derive(model, dynamic=self.loaded.dynamic).graph, self.planner
+        planner = self.planner
         packing_s = packing_seconds(graph, planner.seconds.model) if self.provider == "cpu" else 0.0
         timeline = simulate(graph, provider=self.provider)
         too_large = tuple(oversize(graph, planner.options.most_elements))
