@@ -126,7 +126,9 @@ _DEFAULT = Options()
 )
 @click.option("--no-verify", is_flag=True, help="Write the result without running it.")
 @click.option("--plan-only", is_flag=True, help="Plan and report; write no model.")
-@click.option("--best-effort", is_flag=True, help="Write the best plan even if it misses the budget.")
+@click.option(
+    "--best-effort", is_flag=True, help="Write the best plan even if it misses the budget or --max-elements."
+)
 @click.option(
     "--tune",
     is_flag=True,

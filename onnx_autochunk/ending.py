@@ -42,6 +42,7 @@ class Ending:
         floor_bytes: the peak that no plan goes under; None when none was searched for.
         points: the Pareto front.
         tried: everything that was measured.
+        excess: which values have too many elements in every plan; empty where a plan avoids them all.
     """
 
     stages: Stages
@@ -54,18 +55,17 @@ class Ending:
     floor_bytes: int | None = None
     points: Sequence[Point] = ()
     tried: Sequence[Trial] = ()
+    excess: str = ""
 
     def found(self, best: Trial | None, met: bool) -> Result:
         """The best trial where it meets the goal, and otherwise the input as it is.
 
         Raises:
-            BudgetError: a budget is missed, and the best plan was not asked for; or a tensor has too many
-                elements.
+            BudgetError: a budget is missed, or a tensor has too many elements, and the best plan was not
+                asked for.
         """
-        if left := self._oversize(best, met):
-            raise BudgetError(self._too_many_elements(left, best, met))
-        if not met and self.goal.budget_bytes is not None:
-            return self._missed(best)
+        if missed := self._missed(best, met):
+            return self._best_effort(best, missed, met)
         if best is None or not met:
             return self.unchanged(why_not(self.goal, best), best)
         if not best.plan.regions:
@@ -80,7 +80,7 @@ class Ending:
         report = replace(
             self._facts(status),
             message=why,
-            budget_met=False if status is Status.MISSED else None,
+            budget_met=False if status is Status.MISSED and self.goal.budget_bytes is not None else None,
             refusals=() if best is None else self._refusals(best),
         )
         model = released(self.original.model, self.original.dynamic)
@@ -90,16 +90,24 @@ class Ending:
         model = released(trial.model, self.original.dynamic)
         return Result(model, trial.plan, report, self.stages.options)
 
-    def _missed(self, best: Trial | None) -> Result:
-        """No plan meets the budget: say the floor, or give the best plan when that was asked for."""
-        message = self._miss(best)
+    def _missed(self, best: Trial | None, met: bool) -> str:
+        """Why the budget or the limit on elements is not kept; empty where both are."""
+        if not self.excess and (left := self._oversize(best, met)):
+            return self._too_many_elements(left, best, met)
+        budget = "" if met or self.goal.budget_bytes is None else self._miss(best)
+        return ". ".join(filter(None, (self.excess, budget)))
+
+    def _best_effort(self, best: Trial | None, missed: str, met: bool) -> Result:
+        """The best plan, where that was asked for; the input where the plan is no better."""
         if not self.stages.options.best_effort or best is None:
-            raise BudgetError(message)
+            raise BudgetError(missed)
+        has_budget = self.goal.budget_bytes is not None
         if best.peak_bytes >= self.goal.original_bytes:
-            message = f"{message}. No plan takes less than the original"
-            return self.unchanged(message, best, Status.MISSED)
-        report = replace(self._report(best, Status.MISSED), message=message, budget_met=False)
-        return self._result(best, report)
+            return self.unchanged(f"{missed}. No plan takes less than the original", best, Status.MISSED)
+        if not (met or has_budget or self.trials.planner.oversize):
+            return self.unchanged(f"{missed}. {why_not(self.goal, best)}", best, Status.MISSED)
+        report = replace(self._report(best, Status.MISSED), message=missed)
+        return self._result(best, replace(report, budget_met=False) if has_budget and not met else report)
 
     def _miss(self, best: Trial | None) -> str:
         """Why the budget was missed: by the peak, or because what keeps it takes too much to load."""

@@ -96,7 +96,7 @@ class Options:
         atol: absolute tolerance of float32 outputs, likewise.
         no_verify: write the result without running it.
         plan_only: plan and report, write no model.
-        best_effort: write the best plan even if it misses the budget.
+        best_effort: write the best plan even if it misses the budget or max_elements.
         tune: measure a few plans and keep the best, instead of the first that keeps the limits.
         plan: a saved plan to carry out instead of searching one: a file that `--report` wrote, or the JSON
             object in it. A budget is then checked and nothing else; sizes are the plan's unless given.
@@ -177,7 +177,8 @@ class Options:
             "with max_slowdown the smallest plan within it",
         )
         _require(
-            not self.best_effort or self.budget is not None, "best_effort has no meaning without a budget"
+            not self.best_effort or self.budget is not None or self.most_elements is not None,
+            "best_effort has no meaning without a budget or max_elements",
         )
         for name in ("include", "exclude"):
             _check_regex(name, getattr(self, name))

@@ -6,7 +6,9 @@ Everything a stage does stands in its own package; this page says what follows w
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from .attempts import Attempts
@@ -20,10 +22,11 @@ from .graph.several import load_open, write_out_open
 from .memory.lifetime import simulate
 from .options import Options
 from .plan.front import front
-from .plan.oversize import UNBEARABLE
+from .plan.oversize import UNBEARABLE, counts
 from .plan.planner import make_planner
 from .plan.saved import restore
 from .replay import SavedPlan, made_with, read_plan
+from .report.advice import elements_message
 from .report.build import describe_cost
 from .report.progress import Progress, Silent
 from .report.record import Cost, Report, Status
@@ -71,7 +74,11 @@ def _searched(stages: Stages, loaded: Loaded, path: Path | None, bench: Bench) -
     """Plan and measure until the goal is met, and say what came of it."""
     options, predicted = stages.options, _simulated(stages, loaded)
     with stages.stage("search"):
-        trials = _trials(options, loaded, searches=True)
+        trials, excess = _trials(options, loaded, searches=True), ""
+        if options.best_effort and (left := trials.planner.unavoidable):
+            excess = elements_message(trials.planner, left, ())
+            trials = _least_oversize(trials, loaded)
+            excess += f". The smallest limit that can be kept is {trials.planner.options.most_elements}"
     before = _before(stages, loaded, predicted, bench)
     goal = _goal(options, before, trials)
     attempts = Attempts(stages, trials, bench, goal)
@@ -83,8 +90,23 @@ def _searched(stages: Stages, loaded: Loaded, path: Path | None, bench: Bench) -
     if options.tune:
         tune(attempts, points)
     ending = Ending(stages, loaded, path, trials, before, goal, made_with(options))
-    ending = replace(ending, floor_bytes=trials.planner.floor_bytes, points=points, tried=attempts.tried)
+    ending = replace(
+        ending, floor_bytes=trials.planner.floor_bytes, points=points, tried=attempts.tried, excess=excess
+    )
     return ending.found(attempts.best, attempts.met)
+
+
+def _least_oversize(trials: Trials, loaded: Loaded) -> Trials:
+    """The same for the smallest limit on elements that can be kept, at most what the original has."""
+    options = trials.planner.options
+    limits = sorted(set(counts(trials.planner.graph, options.most_elements)))
+
+    @cache
+    def relaxed(limit: int) -> Trials:
+        return _trials(replace(options, max_elements=limit), loaded, searches=True)
+
+    at = bisect_left(limits[:-1], True, key=lambda limit: not relaxed(limit).planner.unavoidable)
+    return relaxed(limits[at])
 
 
 def _replayed(stages: Stages, loaded: Loaded, path: Path | None, saved: SavedPlan, bench: Bench) -> Result:

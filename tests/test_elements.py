@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from math import prod
 from typing import Any
@@ -91,9 +92,9 @@ LEFT: dict[str, tuple[str, dict[str, Any], str]] = {
         r"wide \(32768 elements: --include or --exclude keeps MatMul\w* out\)",
     ),
     "budget": (KEPT, {"max_elements": 100, "budget": "90%"}, r"more than 100 elements in a tensor: "),
-    "best effort": (
+    "more": (
         KEPT,
-        {"max_elements": 100, "budget": "90%", "best_effort": True},
+        {"max_elements": 100, "budget": "90%"},
         r"more than 100 elements in a tensor: .*, 2 more$",
     ),
     "time": (
@@ -119,3 +120,34 @@ def test_a_saved_plan_is_held_against_it(layers: onnx.ModelProto) -> None:
     assert autochunk(layers, plan=plan, max_elements=SCORES, no_verify=True).report.status is Status.CHUNKED
     with pytest.raises(BudgetError, match=f"more than {ROWS} elements"):
         autochunk(layers, plan=plan, max_elements=ROWS, no_verify=True)
+
+
+# What is asked for, the elements of the largest tensor that is left, and what is said.
+EFFORT: dict[str, tuple[dict[str, Any], int, str]] = {
+    "an output": ({"max_elements": 100}, 256 * 64, r"The smallest limit that can be kept is 16384$"),
+    "an output, a budget": ({"max_elements": 100, "budget": "1KiB"}, 256 * 64, r"16384. the budget of"),
+    "a budget that is met": ({"max_elements": 100, "budget": "500%"}, 256 * 64, r"is 16384$"),
+    "nothing avoidable": (
+        {"max_elements": 100, "exclude": "MatMul"},
+        256 * 128,
+        r"is 32768. No plan takes less than the original$",
+    ),
+    "time": (
+        {"max_elements": 256 * 64, "max_slowdown": 0.1},
+        256 * 64,
+        r"wide \(32768 elements\). No plan stays within the time ratio",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "left", "message"), EFFORT.values(), ids=EFFORT)
+def test_best_effort_leaves_the_least(options: dict[str, Any], left: int, message: str) -> None:
+    source = model(KEPT, {"up": (64, 128), "down": (128, 64)})
+    for at, node in enumerate(source.graph.node):
+        node.name = f"{node.op_type}_{at}"
+    asked: dict[str, Any] = {"max_slowdown": 50.0} if not options.keys() & {"budget", "max_slowdown"} else {}
+    result = autochunk(source, no_verify=True, best_effort=True, **asked, **options)
+    assert result.report.status is Status.MISSED
+    assert re.search(message, result.report.message), result.report.message
+    assert max(_counts(load(result.model).graph)) == left
+    assert result.report.budget_met is (False if options.get("budget") == "1KiB" else None)

@@ -34,6 +34,15 @@ def oversize(graph: Graph, most: int | None) -> Iterator[str]:
             yield from oversize(body, most)
 
 
+def counts(graph: Graph, most: int | None) -> Iterator[int]:
+    """How many elements such values have."""
+    for op in graph.ops:
+        values = (graph.values.get(name) for name in op.outputs)
+        yield from (prod(value.shape or ()) for value in values if value and is_oversize(value, most))
+        for body in op.subgraphs.values():
+            yield from counts(body, most)
+
+
 def charged(
     live_bytes: Sequence[int], graph: Graph, order: Sequence[int], most: int | None
 ) -> tuple[int, ...]:

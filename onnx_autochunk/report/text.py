@@ -165,7 +165,7 @@ _VERDICTS = {
     Status.CHUNKED: "Chunked.",
     Status.UNCHANGED: "Nothing was changed; the output is a copy of the input.",
     Status.PLANNED: "Planned only; no model was written.",
-    Status.MISSED: "The budget was missed; this is the best plan.",
+    Status.MISSED: "A limit was missed; this is the best plan.",
 }
 
 

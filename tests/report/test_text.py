@@ -108,7 +108,7 @@ CASES = {
     "not verified": (replace(FULL, verify=None), ("Outputs were not compared.",), ("Outputs are equal",)),
     "missed": (
         replace(FULL, status=Status.MISSED, budget_met=False),
-        ("budget was missed", "Budget 100.0 MiB: missed."),
+        ("limit was missed", "Budget 100.0 MiB: missed."),
         ("met.",),
     ),
     "not measured": (
