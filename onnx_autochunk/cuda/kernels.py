@@ -22,6 +22,10 @@ from ..graph.model import Graph, Op, Value
 
 FILE = Path(__file__).with_name("kernels.json")
 STANDARD = "ai.onnx"
+# Without a kernel anywhere, and run as they are defined (`graph.functions`): all of that has CUDA kernels for
+# these types.
+DEFINED = frozenset({"GroupNormalization", "Mish", "Swish"})
+DEFINED_TYPES = frozenset({"bfloat16", "float16", "float32"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +100,18 @@ def lacks(op: Op, values: Mapping[str, Value]) -> str | None:
     """
     operator = operators().get((op.domain, op.type))
     if operator is None:
-        return "no CUDA kernel"
+        return None if _is_defined(op, values) else "no CUDA kernel"
     version = operator.version(op.version)
     serving = [kernel for kernel in operator.kernels if kernel.serves(version)]
     if not serving:
         return f"no CUDA kernel for version {version} of the operator"
     wrong = [_wrong_type(op, kernel, values) for kernel in serving]
     return None if None in wrong else wrong[0]
+
+
+def _is_defined(op: Op, values: Mapping[str, Value]) -> bool:
+    value = values.get(op.inputs[0]) if op.type in DEFINED and not op.domain else None
+    return value is not None and value.dtype in DEFINED_TYPES
 
 
 def loses_kernel(graph: Graph, opset: int) -> Op | None:

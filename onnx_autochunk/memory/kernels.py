@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from ..graph.model import Graph, Op
 from . import attention
-from .temporaries import CPU, Call, Shapes, einsum
+from .temporaries import CPU, CUDA, Call, Shapes
 from .workspace import ATTENTION
 
 # Dropout is here because ORT removes it before the run.
@@ -34,8 +34,7 @@ IN_PLACE: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "cuda": dict.fromkeys(_CUDA.split(), (0,)),
 }
 
-# CUDA kernels mostly write their result at once; what the CPU kernels share with them is listed.
-_TEMPORARIES = {"cpu": CPU, "cuda": {"Einsum": einsum, **ATTENTION}}
+_TEMPORARIES = {"cpu": CPU, "cuda": {**CUDA, **ATTENTION}}
 
 
 def alias_of(op: Op) -> int | None:

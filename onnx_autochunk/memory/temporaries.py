@@ -78,6 +78,7 @@ class Call:
         )
 
 
+FLOAT_BYTES = 4
 PRODUCT_BYTES = 88  # three offsets and the arguments of one product
 SCORES_BLOCK_BYTES = 1 << 19  # what flash attention keeps in the L2 cache, for one thread
 
@@ -143,8 +144,7 @@ def _conv_transpose(call: Call) -> int:
     return call.item_bytes() * prod(weight[1:]) * prod(data[2:])
 
 
-def einsum(call: Call) -> int:
-    """Operands and partial results with their axes in another order."""
+def _einsum(call: Call) -> int:
     equation = call.op.attributes.get("equation")
     shapes = [shape for index in range(len(call.op.inputs)) if (shape := call.operand(index)) is not None]
     if not isinstance(equation, str | bytes) or len(shapes) < len(call.op.inputs):
@@ -206,11 +206,21 @@ def _packed_attention(call: Call) -> int:
     return call.item_bytes() * (rows * weight[1] + scores) + call.result_bytes()
 
 
+def _defined_norm(call: Call) -> int:
+    """GroupNormalization as ONNX defines it: square and deviation of its operand, gone before the result.
+
+    From 21 on they are of float32, and so is a copy of an operand of another type.
+    """
+    wide = FLOAT_BYTES if call.op.version >= 21 else call.item_bytes()
+    copied = wide != call.item_bytes()
+    return (2 + copied) * wide * prod(call.operand(0) or ()) - call.result_bytes()
+
+
 CPU: Mapping[str, Rule] = {
     "Where": _where,
     "Softmax": _softmax,
     "LogSoftmax": _softmax,
-    "Einsum": einsum,
+    "Einsum": _einsum,
     "Gemm": _gemm,
     **dict.fromkeys(("MatMul", "FusedMatMul", "com.microsoft.FusedMatMul"), _matmul),
     "ConvTranspose": _conv_transpose,
@@ -222,3 +232,6 @@ CPU: Mapping[str, Rule] = {
     **dict.fromkeys(("com.microsoft.BiasGelu", "com.microsoft.FastGelu"), _biased),
     **dict.fromkeys(("Sum", "Max", "Min", "Mean"), _variadic),
 }
+
+# CUDA kernels mostly write their result at once; what the CPU kernels share with them is listed.
+CUDA: Mapping[str, Rule] = {"Einsum": _einsum, "GroupNormalization": _defined_norm, "Mish": _expanded(1)}

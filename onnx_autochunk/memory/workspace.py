@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from .attention import HALVES, OPERATORS, Heads, Path, chosen
-from .temporaries import Call, Rule
+from .temporaries import FLOAT_BYTES, Call, Rule
 
-FLOAT_BYTES = 4
 ONE_PASS_WIDTH = 128  # wider results of 16 bits are added up in float32
 
 

@@ -13,8 +13,10 @@ from onnx import helper
 
 from onnx_autochunk.cuda.check import check
 from onnx_autochunk.cuda.findings import CudaReport, Kind
-from onnx_autochunk.graph.functions import defined
+from onnx_autochunk.cuda.kernels import DEFINED
+from onnx_autochunk.graph.functions import WITHOUT_KERNEL, defined
 from onnx_autochunk.graph.load import load
+from onnx_autochunk.memory.lifetime import simulate
 
 FLOAT, HALF, BFLOAT, INT, BOOL = (
     getattr(onnx.TensorProto, name) for name in "FLOAT FLOAT16 BFLOAT16 INT64 BOOL".split()
@@ -66,14 +68,45 @@ def test_what_runs_on_the_gpu_is_no_finding() -> None:
     assert report.findings == () and report.text() == "Nothing found.\n"
 
 
-@pytest.mark.parametrize("kind", [FLOAT, HALF, BFLOAT])
-def test_what_nobody_has_a_kernel_for_is_seen_as_it_is_defined(kind: int) -> None:
-    norm = node("GroupNormalization", "x s b", "y", num_groups=2)
-    shapes: dict[str, list[int]] = {"x": [1, 4, 16, 16], "s": [4], "b": [4]}
+# Operators without a kernel, by the first opset that has them.
+DEFINITIONS = {"GroupNormalization": 18, "Mish": 18, "Swish": 24}
+CALLS = [
+    (kind, opset, type_)
+    for kind, first in DEFINITIONS.items()
+    for opset in (18, 20, 21, 24)
+    for type_ in (FLOAT, HALF, BFLOAT)
+    if opset >= (22 if (kind, type_) == ("Mish", BFLOAT) else first)
+]
+
+
+@pytest.mark.parametrize(("kind", "opset", "type_"), CALLS)
+def test_what_nobody_has_a_kernel_for_is_seen_as_it_is_defined(kind: str, opset: int, type_: int) -> None:
+    made = _one(kind, opset, type_)
+    assert DEFINED == DEFINITIONS.keys() <= WITHOUT_KERNEL
+    report = check(load(made).graph)
+    assert report.findings == check(defined(load(made)).graph).findings == ()
+
+
+def _one(kind: str, opset: int, type_: int) -> onnx.ModelProto:
+    scales = [4 if opset >= 21 else 2] if kind == "GroupNormalization" else None
+    shapes = {"x": [1, 4, 16, 16], **({"s": scales, "b": scales} if scales else {})}
+    attributes = {"num_groups": 2} if scales else {}
     made = graph(
-        [norm], [info(name, shape, kind) for name, shape in shapes.items()], [info("y", shapes["x"], kind)]
+        [node(kind, " ".join(shapes), "y", **attributes)],
+        [info(name, shape, type_) for name, shape in shapes.items()],
+        [info("y", [1, 4, 16, 16], type_)],
     )
-    assert found(made, 21).findings == ()
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+
+
+@pytest.mark.parametrize(("opset", "type_"), [(18, FLOAT), (18, HALF), (21, HALF)])
+@pytest.mark.parametrize("kind", ["GroupNormalization", "Mish"])
+def test_what_a_definition_holds_is_foreseen(kind: str, opset: int, type_: int) -> None:
+    loaded = load(_one(kind, opset, type_))
+    whole, written = (
+        simulate(one.graph, provider="cuda", reuse=False).peak_bytes for one in (loaded, defined(loaded))
+    )
+    assert whole == pytest.approx(written, rel=0.05)
 
 
 def test_definitions_in_bodies_are_seen_too() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import onnx.parser
 import pytest
 
 from onnx_autochunk import autochunk
@@ -13,6 +14,7 @@ from onnx_autochunk.cuda.findings import CudaReport, Kind
 from onnx_autochunk.errors import UsageError
 from onnx_autochunk.graph.functions import defined
 from onnx_autochunk.graph.load import load
+from onnx_autochunk.report.record import Status
 from onnx_autochunk.verify.equality import compare_models
 from onnx_autochunk.verify.inputs import random_inputs, read_specs
 from tests.example_models import exported
@@ -104,6 +106,24 @@ def test_attention_is_chunked_where_no_kernel_is_linear(
     kind = "MultiHeadAttention" if "contrib" in name else "Attention"
     assert count_alone(source, kind) == 2
     assert count_alone(target, kind) == (0 if in_bodies else 2)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_group_normalization_is_chunked_by_groups(form: str, tmp_path: Path) -> None:
+    """No provider has a kernel for it: it runs as ONNX defines it, in a body too."""
+    x = "float[1,64,64,64]"
+    source = onnx.parser.parse_model(
+        f"""<ir_version: 10, opset_import: ["": 21]> g ({x} x) => ({x} y)
+        <{x} n, float[64] s = {{{", ".join(["1"] * 64)}}}> {{
+            a = Relu(x)  n = GroupNormalization<num_groups=32>(a, s, s)  b = Exp(n)  y = Add(a, b)
+        }}"""
+    )
+    target = tmp_path / "out.onnx"
+    result = autochunk(source, budget="80%", provider="cuda", form=form, no_verify=True)
+    result.save(target)
+    assert result.report.status is Status.CHUNKED
+    assert count_alone(target, "GroupNormalization") == 0
+    assert check(defined(load(target)).graph).bad == ()
 
 
 @pytest.mark.parametrize("name", ["gpt2", "vit", "evoformer"])
