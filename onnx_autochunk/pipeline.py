@@ -137,7 +137,7 @@ def _simulated(stages: Stages, loaded: Loaded) -> int:
 
 def _trials(options: Options, loaded: Loaded, *, searches: bool) -> Trials:
     """Everything that plans for the model are made of and tried with."""
-    rewritable, forms = write_out_open(loaded), usable_forms(loaded, options)
+    rewritable, forms = write_out_open(loaded, options.provider), usable_forms(loaded, options)
     prices = CostModel.load(options.provider)
     planner = make_planner(
         rewritable.graph, options, prices, forms, searches=searches, dynamic=loaded.dynamic

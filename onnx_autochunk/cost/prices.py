@@ -233,10 +233,10 @@ _KINDS: Mapping[str, Price] = {
     "Transpose": transpose,
     "Slice Concat Split Expand Pad Tile": move,
     "Gather": gather,
-    "MatMul FusedMatMul MatMulInteger QLinearMatMul": product(products.matmul),
-    "Gemm FusedGemm": product(products.gemm),
+    "MatMul FusedMatMul MatMulInteger QLinearMatMul MatMulIntegerToFloat": product(products.matmul),
+    "Gemm FusedGemm QGemm": product(products.gemm),
     "Einsum": product(products.einsum),
-    "Conv FusedConv": product(products.conv),
+    "Conv FusedConv QLinearConv": product(products.conv),
     "ConvTranspose": product(products.conv_transpose),
     "Attention MultiHeadAttention": attention,
 }

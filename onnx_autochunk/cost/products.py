@@ -20,6 +20,7 @@ LANES = 16  # columns that a kernel computes at once
 PANEL_COLUMNS = 128
 PANEL_DEPTHS = 256
 PACKED, UNPACKED = "packed", "unpacked"  # the one right matrix: when the model is loaded, or at every call
+WITH_SCALES = frozenset({"QLinearMatMul", "QGemm", "QLinearConv"})
 NEAR_ELEMENTS = 1 << 19  # right elements that stay in the second-level cache from call to call
 
 
@@ -89,7 +90,7 @@ def features(product: Product) -> tuple[int, ...]:
 
 def matmul(call: Call) -> Product | None:
     """`[..., m, k] x [..., k, n]`; when the right operand has no leading axes, those of the left are rows."""
-    left, right = call.operand(0), call.operand(1)
+    left, right = call.operand(0), call.operand(_right(call))
     if not left or not right:
         return None
     columns = right[-1] if len(right) > 1 else 1
@@ -102,7 +103,7 @@ def matmul(call: Call) -> Product | None:
 
 def gemm(call: Call) -> Product | None:
     """`op(A) [m, k] x op(B) [k, n]`."""
-    left, right = call.operand(0), call.operand(1)
+    left, right = call.operand(0), call.operand(_right(call))
     if len(left) != 2 or len(right) != 2:
         return None
     m, k = reversed(left) if call.op.integer("transA", 0) else left
@@ -112,12 +113,17 @@ def gemm(call: Call) -> Product | None:
 
 def _kind(call: Call) -> str:
     """How a product of two matrices works on the right one."""
-    return PACKED if call.is_constant(1) else UNPACKED
+    return PACKED if call.is_constant(_right(call)) else UNPACKED
+
+
+def _right(call: Call) -> int:
+    """Where the right operand is: behind the scale and the zero point of the left one where it has these."""
+    return 3 if call.op.type in WITH_SCALES else 1
 
 
 def conv(call: Call) -> Product | None:
     """Pixels are rows, output channels columns; the window and the input channels are multiplied over."""
-    weights, result = call.operand(1), call.result
+    weights, result = call.operand(_right(call)), call.result
     if len(weights) < 3 or len(result) != len(weights):
         return None
     groups = call.op.integer("group", 1)

@@ -9,14 +9,24 @@ in float (ORT: QDQSelectorActionTransformer). Scales and zero points have to be 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import onnx_ir as ir
 
+from ..graph.names import Names
+from ..graph.quantised import DEQUANTIZE, QUANTIZE
 from .scope import Scope
 
-QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 SMALL_BYTES = 1 << 16  # of scales that are copied: one for each column of a weight, and not of blocks of it
+
+
+def own_in_bodies(nodes: Iterable[ir.Node], names: Names) -> None:
+    """Do so for the bodies of nodes, and for bodies in those."""
+    for attribute in (attribute for node in nodes for attribute in node.attributes.values()):
+        if attribute.type == ir.AttributeType.GRAPH:
+            body = attribute.as_graph()
+            own_quantisation(body, Scope(str(body.name), names))
+            own_in_bodies(body, names)
 
 
 def own_quantisation(body: ir.Graph, scope: Scope) -> None:

@@ -23,7 +23,6 @@ from ..plan.region import Cut, in_front
 from ..plan.rules import Rules
 from .body import Nest, Patched, Piece, Weaving, copy_ops, patched_operand
 from .calls import Member, chunk_calls, members
-from .own import own_quantisation
 from .scope import Scope, shape_of
 from .unroll import concat, emit_chunk
 
@@ -142,7 +141,6 @@ def _scan(
     ]
     reads, seen = zip(*loop.feeds, strict=True)
     inner = scope.scan(body, seen, results, reads, outputs)
-    own_quantisation(inner, body)
     if planned.nested is not None:
         weaving.nests.append(Nest(_within(weaving, planned, inner, slices, made), planned.nested, body))
     return dict(zip(region.outputs, outputs, strict=True))

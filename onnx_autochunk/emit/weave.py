@@ -15,6 +15,7 @@ from ..errors import UsageError
 from ..graph.load import Loaded
 from ..graph.names import Names
 from ..graph.numbers import Numbers
+from ..graph.quantised import unfuse
 from ..graph.written import put_back, taken
 from ..options import Form, Options
 from ..plan.plan import Frames, Plan, PlannedRegion
@@ -22,7 +23,7 @@ from ..plan.rules import Rules
 from .body import Weaving
 from .frame import assembles, can_frame, frame, frameable
 from .opset import opset_obstacle, raise_opset
-from .own import drop_unread_weights
+from .own import drop_unread_weights, own_in_bodies
 from .scope import Scope
 from .splice import replace_region
 from .sweep import SWEEP_OPSET
@@ -94,31 +95,36 @@ def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str 
     scopes = {loop.name: Scope(f"chunk/{loop.name}", names) for loop in plan.loops}
     added = {loop.name: replace_region(weaving, loop, scopes[loop.name]) for loop in plan.loops}
     _drop_unread(weaving, plan)
-    drop_unread_weights(model)
     alongside = {
         planned.name: [weaving.nodes[index] for index in planned.alongside] for planned in plan.regions
     }
     homes = {node: name for name, nodes in alongside.items() for node in nodes}
-    replaced = put_back(model, loaded.written, homes)
+    replaced = put_back(model, loaded.written, homes) | unfuse(model, names.fresh)
+    for nodes in added.values():
+        own_in_bodies(nodes, names)
+    drop_unread_weights(model)
     if weaving.numbers is not None:
         weaving.numbers.place()
     model.graph.sort()
+
+    def standing(nodes: Iterable[ir.Node]) -> tuple[ir.Node, ...]:
+        stands = chain.from_iterable(replaced.get(node, (node,)) for node in nodes)
+        return tuple(node for node in stands if node.graph is model.graph)
+
     members = {
-        planned.name: (
-            *(node for loop in (*planned.feeders, planned) for node in added[loop.name]),
-            *(
-                stands
-                for node in alongside[planned.name]
-                for stands in replaced.get(node, (node,))
-                if stands.graph is model.graph
-            ),
+        planned.name: standing(
+            [
+                *(node for loop in (*planned.feeders, planned) for node in added[loop.name]),
+                *alongside[planned.name],
+            ]
         )
         for planned in plan.regions
     }
     if any(loop.form is Form.SWEEP for loop in plan.loops):
         raise_opset(model, SWEEP_OPSET)
     model.metadata_props[METADATA] = json.dumps(describe(plan), sort_keys=True)
-    return Woven(model, plan, members, tuple(scope.tail for scope in scopes.values() if scope.tail), names)
+    tails = tuple(standing(scope.tail) for scope in scopes.values() if scope.tail)
+    return Woven(model, plan, members, tails, names)
 
 
 def usable_forms(loaded: Loaded, options: Options) -> tuple[Form, ...]:

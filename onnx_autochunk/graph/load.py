@@ -23,7 +23,7 @@ import onnx_ir.passes.common as passes
 from numpy.typing import NDArray
 
 from ..errors import AutochunkError, ModelError
-from . import einsum, forward, infer, parts, remade, shapes, untrusted
+from . import einsum, forward, infer, parts, quantised, remade, shapes, untrusted
 from .dynamic import Dynamic
 from .fold import run_time_ops
 from .masked import with_masks
@@ -177,14 +177,16 @@ def _nodes(model: ir.Model) -> tuple[ir.Node, ...]:
     return tuple(node for node in model.graph if node.op_type != "Constant")
 
 
-def write_out(loaded: Loaded) -> Loaded:
+def write_out(loaded: Loaded, provider: str = "cpu") -> Loaded:
     """The same model as plans are made for: with Einsums as products, and a product of parts as several.
 
     And what ORT would hold for ever and can be made from little is made for every op that reads it; known
-    shapes are constants. `loaded` stays as it is, and shares its weights.
+    shapes are constants, and quantised groups one op where the provider fuses them. `loaded` stays as it is,
+    and shares its weights.
     """
     model = loaded.model.clone()
     changed = shapes.write_out(model, loaded.graph) | remade.write_out(model)
+    changed |= provider == "cpu" and quantised.fuse(model)
     written = written_out(model)
     return derived(loaded, model, written) if written or changed else loaded
 

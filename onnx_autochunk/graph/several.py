@@ -30,6 +30,7 @@ from .load import (
 from .model import Graph, Origin
 from .names import Names
 from .numbers import OPEN, Numbers
+from .quantised import fuse
 from .repeated import Repeats, large, repeat
 from .written import taken
 
@@ -187,17 +188,20 @@ def _with_written(model: ir.Model, repeats: Repeats | None = None) -> Graph:
     """
     plain = whole_graph(model)
     made = model.clone()
+    fuse(made)
     repeat(made, large(plain) if repeats is None else repeats)
     written_out(made)
     graph = whole_graph(made)
     return replace(graph, values={**plain.values, **graph.values})
 
 
-def write_out_open(loaded: Loaded) -> Loaded:
+def write_out_open(loaded: Loaded, provider: str = "cpu") -> Loaded:
     """As `write_out`, for a model whose sizes are open; what it says of shapes is computed at run time."""
     if loaded.dynamic is None:
-        return write_out(loaded)
+        return write_out(loaded, provider)
     model, dynamic = loaded.model.clone(), loaded.dynamic
+    if provider == "cpu":
+        fuse(model)
     repeat(model, large(whole_graph(model)))
     written = written_out(model)
     new = {name for one in written for name in one.nodes}

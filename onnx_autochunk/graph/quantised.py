@@ -1,0 +1,204 @@
+"""Ops between dequantised and quantised values: while plans are made, one integer operator of each group.
+
+    MatMul(DequantizeLinear(a), DequantizeLinear(b)) -> QuantizeLinear    becomes    QLinearMatMul(a, b)
+
+ONNX Runtime makes the same of a group that stands in one graph, and it then rounds once; of a group in two
+graphs it cannot, and the result is another. As one op, a group is never parted: what goes from loop to loop
+is quantised, and a quarter as large. In the model that is written, every group is itself again.
+
+Source: onnxruntime/core/optimizer/qdq_transformer/selectors_actions/qdq_selectors.cc.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from .numbers import OPEN, open_shape
+
+QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+STANDS_IN = "onnx_autochunk.stands_in"  # an attribute: tells these operators from the model's own
+ELEMENTS = frozenset({ir.DataType.UINT8})
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """An operator and where its integer form has its operands.
+
+    Attributes:
+        type: the operator.
+        integer: its integer form.
+        domain: of the integer form.
+        operands: places of each operand, its scale and its zero point.
+        bias: place of the last operand, which stays as it is.
+        result: places of the scale and the zero point of the result; None where it is not quantised.
+    """
+
+    type: str
+    integer: str
+    operands: tuple[tuple[int, int, int], ...]
+    result: tuple[int, int] | None
+    bias: int | None = None
+    domain: str = "com.microsoft"
+
+    @property
+    def places(self) -> int:
+        """How many operands the integer form has."""
+        operands = [place for operand in self.operands for place in operand]
+        return 1 + max(*operands, *(self.result or ()), self.bias or 0)
+
+
+ONE, TWO = ((0, 1, 2),), ((0, 1, 2), (3, 4, 5))
+_KINDS = (
+    _Kind("MatMul", "QLinearMatMul", TWO, (6, 7), domain=""),
+    _Kind("MatMul", "MatMulIntegerToFloat", ((0, 2, 4), (1, 3, 5)), None),
+    _Kind("Conv", "QLinearConv", TWO, (6, 7), bias=8, domain=""),
+    _Kind("Gemm", "QGemm", TWO, (7, 8), bias=6),
+    _Kind("Gemm", "QGemm", TWO, None, bias=6),
+    _Kind("Add", "QLinearAdd", TWO, (6, 7)),
+    _Kind("Mul", "QLinearMul", TWO, (6, 7)),
+    _Kind("Sigmoid", "QLinearSigmoid", ONE, (3, 4)),
+    _Kind("LeakyRelu", "QLinearLeakyRelu", ONE, (3, 4)),
+)
+_FUSED: Mapping[tuple[str, bool], _Kind] = {(kind.type, kind.result is not None): kind for kind in _KINDS}
+_STANDING: Mapping[tuple[str, bool], _Kind] = {
+    (kind.integer, kind.result is not None): kind for kind in _KINDS
+}
+
+
+def fuse(model: ir.Model) -> bool:
+    """Put integer operators in the place of groups, in place; True where there was one."""
+    found = [(node, kind) for node in model.graph if (kind := _kind_of(node))]
+    for node, kind in found:
+        _fuse(model.graph, node, kind)
+    return bool(found)
+
+
+def unfuse(model: ir.Model, fresh: Callable[[str], str]) -> dict[ir.Node, tuple[ir.Node, ...]]:
+    """Put groups in the place of what `fuse` made, wherever plans have put it; in place.
+
+    Args:
+        model: what a plan made of the model.
+        fresh: makes a name that nothing in the model has.
+
+    Returns:
+        For each node that went, those that took its place.
+    """
+    replaced = {}
+    for graph in model.graphs():
+        for node in tuple(graph):
+            if STANDS_IN in node.attributes:
+                replaced[node] = _unfuse(graph, node, fresh)
+    return replaced
+
+
+def _kind_of(node: ir.Node) -> _Kind | None:
+    """What ONNX Runtime makes of an op and what is around it; None where it makes nothing of them."""
+    end = _quantizer(node)
+    kind = _FUSED.get((node.op_type, end is not None))
+    if kind is None or node.domain not in ("", "ai.onnx") or len(node.inputs) < len(kind.operands):
+        return None
+    makers = [None if value is None else value.producer() for value in node.inputs]
+    if not all(_is(maker, DEQUANTIZE) for maker in makers) or not any(map(_takes, makers)):
+        return None
+    first = next(maker for maker in makers if maker is not None)
+    dtypes = {value.dtype for value in (first.inputs[0], *(end.outputs if end else ())) if value}
+    return kind if len(dtypes) == 1 and dtypes <= ELEMENTS else None
+
+
+def _quantizer(node: ir.Node) -> ir.Node | None:
+    """What quantises the result, if nothing else reads it."""
+    (value,) = node.outputs
+    users = [user for user, _ in value.uses()]
+    alone = len(users) == 1 and not value.is_graph_output() and users[0].graph is node.graph
+    return users[0] if alone and _is(users[0], QUANTIZE) and _has_one_scale(users[0]) else None
+
+
+def _is(node: ir.Node | None, op_type: str) -> bool:
+    return node is not None and node.op_type == op_type and node.domain in ("", "ai.onnx")
+
+
+def _has_one_scale(node: ir.Node) -> bool:
+    """True when it is known before the run, and the same for all elements."""
+    known = all(value is None or value.const_value is not None for value in node.inputs[1:])
+    scale = node.inputs[1]
+    return known and scale is not None and scale.const_value is not None and scale.const_value.size == 1
+
+
+def _takes(maker: ir.Node | None) -> bool:
+    """True for what makes an operand that the integer form takes; others are dequantised weights."""
+    return maker is not None and _has_one_scale(maker)
+
+
+def _fuse(graph: ir.Graph, node: ir.Node, kind: _Kind) -> None:
+    inputs: list[ir.Value | None] = [None] * kind.places
+    for operand, (at, *numbers) in zip(node.inputs, kind.operands, strict=False):
+        maker = operand.producer() if operand is not None else None
+        inputs[at] = operand
+        if maker is not None and _takes(maker):
+            for place, value in zip((at, *numbers), maker.inputs, strict=False):
+                inputs[place] = value
+    if kind.bias is not None and len(node.inputs) > len(kind.operands):
+        inputs[kind.bias] = node.inputs[-1]
+    end = _quantizer(node) if kind.result else None
+    if end is not None and kind.result is not None:
+        for place, value in zip(kind.result, end.inputs[1:], strict=False):
+            inputs[place] = value
+    old = (end or node).outputs[0]
+    new = _like(old, str(old.name), old.dtype)
+    mark = ir.AttrInt64(STANDS_IN, 1)
+    attributes = [*node.attributes.values(), mark]
+    stand_in = ir.Node(kind.domain, kind.integer, inputs, attributes, outputs=[new], name=node.name)
+    stand_in.metadata_props.update(node.metadata_props)
+    graph.insert_before(node, stand_in)
+    ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+    makers = [value.producer() for value in node.inputs if value is not None]
+    for gone in (end, node, *dict.fromkeys(makers)):
+        if gone is not None and not any(v.uses() or v.is_graph_output() for v in gone.outputs):
+            graph.remove(gone, safe=True)
+
+
+def _unfuse(graph: ir.Graph, node: ir.Node, fresh: Callable[[str], str]) -> tuple[ir.Node, ...]:
+    kind = _STANDING[node.op_type, node.outputs[0].dtype in ELEMENTS]
+    made: list[ir.Node] = []
+
+    def add(op_type: str, inputs: list[ir.Value | None], result: ir.Value) -> ir.Value:
+        made.append(ir.Node("", op_type, inputs, outputs=[result], name=fresh(f"{node.name}/{op_type}")))
+        return result
+
+    scales = (node.inputs[scale] for _, scale, _ in kind.operands)
+    dtype = next(scale.dtype for scale in scales if scale is not None)
+    operands = []
+    for at, *numbers in kind.operands:
+        value = node.inputs[at]
+        if value is not None and node.inputs[numbers[0]] is not None:
+            inputs = [value, *(node.inputs[place] for place in numbers)]
+            value = add(DEQUANTIZE, inputs, _like(value, fresh(f"{value.name}/dequantised"), dtype))
+        operands.append(value)
+    if kind.bias is not None and node.inputs[kind.bias] is not None:
+        operands.append(node.inputs[kind.bias])
+    old = node.outputs[0]
+    new = _like(old, str(old.name), old.dtype)
+    result = new if kind.result is None else _like(old, fresh(f"{old.name}/unquantised"), dtype)
+    attributes = [kept for kept in node.attributes.values() if kept.name != STANDS_IN]
+    core = ir.Node("", kind.type, operands, attributes, outputs=[result], name=node.name)
+    core.metadata_props.update(node.metadata_props)
+    made.append(core)
+    if kind.result is not None:
+        add(QUANTIZE, [result, *(node.inputs[place] for place in kind.result)], new)
+    graph.insert_before(node, made)
+    ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+    graph.remove(node, safe=True)
+    return tuple(made)
+
+
+def _like(value: ir.Value, name: str, dtype: ir.DataType | None) -> ir.Value:
+    """A value of the same shape."""
+    kind = None if dtype is None else ir.TensorType(dtype)
+    new = ir.Value(name=name, type=kind, shape=value.shape)
+    known = value.shape.numpy() if value.is_initializer() and value.shape is not None else open_shape(value)
+    if known is not None:
+        new.meta[OPEN] = known
+    return new
