@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from .cost.packing import packing_seconds
 from .cuda.check import check
-from .emit.weave import chunk, weave
+from .emit.weave import chunk, finish, weave
 from .graph.functions import defined
 from .graph.load import Loaded, derive
 from .graph.model import Graph
@@ -125,8 +125,10 @@ class Trials:
 
     def replayed(self, plan: Plan) -> Trial:
         """Emit a plan in the frames that it names."""
-        model = weave(self.loaded, plan, self.planner.setting.rules, self.provider)
-        return Trial(plan, model, *self._on_paper(self._derived(model).graph))
+        woven = chunk(self.loaded, plan, self.planner.setting.rules, self.provider)
+        model = woven.framed(plan.frames, in_place=True)
+        paper = self._on_paper(self._derived(model).graph)
+        return Trial(plan, finish(model), *paper)
 
     @property
     def provider(self) -> str:
@@ -233,7 +235,7 @@ class Trials:
 
     def _emitted(self, draft: _Draft) -> Trial:
         if self._latest is not None and self._latest[0] is draft:
-            model = self._latest[1]
+            model = finish(self._latest[1])
         else:
             model = weave(self.loaded, draft.plan, self.planner.setting.rules, self.provider)
         return Trial(draft.plan, model, draft.timeline, draft.packing, draft.oversize)

@@ -19,11 +19,10 @@ import numpy as np
 import onnx_ir as ir
 
 from ..graph.numbers import OPEN, open_shape
-from .own import own_quantisation
 from .scope import Scope, shape_of
 
 # ORT's blocked convolutions on CPU need their weights in the graph they run in (ORT: NchwcTransformer).
-UNFRAMED = frozenset({"Conv", "ConvTranspose", "FusedConv"})
+UNFRAMED = frozenset({"Conv", "ConvTranspose", "FusedConv", "QLinearConv"})
 # What puts results together stays outside: as the last op of a body it would copy a view, or, measured for
 # Concat, hold one more buffer of the result's size.
 ASSEMBLES = "onnx_autochunk.assembles"  # said of other ops, among what an IR node carries
@@ -48,7 +47,6 @@ def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.No
     graph.insert_after(nodes[-1], scope.nodes)
     graph.remove(nodes)
     inner = ir.Graph([seen], results, nodes=nodes, name=body.prefix)
-    own_quantisation(inner, body)
     attributes = [ir.AttrGraph("body", inner), ir.AttrInt64("num_scan_inputs", 1)]
     name = scope.names.fresh(f"{scope.prefix}/Scan")
     scan = ir.Node("", "Scan", [once], attributes, outputs=outer, name=name)

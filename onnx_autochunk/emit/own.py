@@ -9,7 +9,7 @@ in float (ORT: QDQSelectorActionTransformer). Scales and zero points have to be 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import onnx_ir as ir
 
@@ -20,13 +20,16 @@ from .scope import Scope
 SMALL_BYTES = 1 << 16  # of scales that are copied: one for each column of a weight, and not of blocks of it
 
 
-def own_in_bodies(nodes: Iterable[ir.Node], names: Names) -> None:
-    """Do so for the bodies of nodes, and for bodies in those."""
-    for attribute in (attribute for node in nodes for attribute in node.attributes.values()):
-        if attribute.type == ir.AttributeType.GRAPH:
-            body = attribute.as_graph()
-            own_quantisation(body, Scope(str(body.name), names))
-            own_in_bodies(body, names)
+WRITTEN = ("chunk/", "frame/")  # how names of bodies begin that are not the model's own
+
+
+def own_in_bodies(graph: ir.Graph, names: Names) -> None:
+    """Give every body that was written into a graph, and those in it, the quantisation of what it computes."""
+    for attribute in (attribute for node in graph for attribute in node.attributes.values()):
+        if attribute.type == ir.AttributeType.GRAPH and (body := attribute.as_graph()).name:
+            if body.name.startswith(WRITTEN):
+                own_quantisation(body, Scope(body.name, names))
+                own_in_bodies(body, names)
 
 
 def own_quantisation(body: ir.Graph, scope: Scope) -> None:

@@ -83,11 +83,20 @@ def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str 
     """
     woven = chunk(loaded, plan, rules, provider)
     _frame(woven.model, plan.groups, plan.frames, woven.members, woven.tails, woven.names)
-    return woven.model
+    return finish(woven.model)
+
+
+def finish(model: ir.Model) -> ir.Model:
+    """The model itself, with quantised groups in place of what stood for them, each whole in one graph."""
+    names = Names(taken(model))
+    unfuse(model, names.fresh)
+    own_in_bodies(model.graph, names)
+    drop_unread_weights(model)
+    return model
 
 
 def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str = "cpu") -> Woven:
-    """The first half of `weave`, for trying several ways of framing; arguments are the same."""
+    """The first part of `weave`, for trying several ways of framing; arguments are the same."""
     model = loaded.model.clone()
     names = Names(taken(model))
     rules = rules or Rules(loaded.graph, range(len(loaded.graph.ops)))
@@ -99,32 +108,26 @@ def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str 
         planned.name: [weaving.nodes[index] for index in planned.alongside] for planned in plan.regions
     }
     homes = {node: name for name, nodes in alongside.items() for node in nodes}
-    replaced = put_back(model, loaded.written, homes) | unfuse(model, names.fresh)
-    for nodes in added.values():
-        own_in_bodies(nodes, names)
-    drop_unread_weights(model)
+    replaced = put_back(model, loaded.written, homes)
     if weaving.numbers is not None:
         weaving.numbers.place()
     model.graph.sort()
-
-    def standing(nodes: Iterable[ir.Node]) -> tuple[ir.Node, ...]:
-        stands = chain.from_iterable(replaced.get(node, (node,)) for node in nodes)
-        return tuple(node for node in stands if node.graph is model.graph)
-
     members = {
-        planned.name: standing(
-            [
-                *(node for loop in (*planned.feeders, planned) for node in added[loop.name]),
-                *alongside[planned.name],
-            ]
+        planned.name: (
+            *(node for loop in (*planned.feeders, planned) for node in added[loop.name]),
+            *(
+                stands
+                for node in alongside[planned.name]
+                for stands in replaced.get(node, (node,))
+                if stands.graph is model.graph
+            ),
         )
         for planned in plan.regions
     }
     if any(loop.form is Form.SWEEP for loop in plan.loops):
         raise_opset(model, SWEEP_OPSET)
     model.metadata_props[METADATA] = json.dumps(describe(plan), sort_keys=True)
-    tails = tuple(standing(scope.tail) for scope in scopes.values() if scope.tail)
-    return Woven(model, plan, members, tails, names)
+    return Woven(model, plan, members, tuple(scope.tail for scope in scopes.values() if scope.tail), names)
 
 
 def usable_forms(loaded: Loaded, options: Options) -> tuple[Form, ...]:
@@ -215,7 +218,6 @@ def _frame(
                 nodes = [node for planned in group for node in members[planned.name]]
                 _framed(graph, place, nodes, tails, Scope(f"frame/{group[0].name}_group", names))
         graph.sort()
-    drop_unread_weights(model)
 
 
 def _places(graph: ir.Graph) -> Places:

@@ -63,6 +63,7 @@ _KINDS = (
     _Kind("LeakyRelu", "QLinearLeakyRelu", ONE, (3, 4)),
 )
 _FUSED: Mapping[tuple[str, bool], _Kind] = {(kind.type, kind.result is not None): kind for kind in _KINDS}
+TYPES = frozenset(kind.type for kind in _KINDS)
 _STANDING: Mapping[tuple[str, bool], _Kind] = {
     (kind.integer, kind.result is not None): kind for kind in _KINDS
 }
@@ -96,9 +97,11 @@ def unfuse(model: ir.Model, fresh: Callable[[str], str]) -> dict[ir.Node, tuple[
 
 def _kind_of(node: ir.Node) -> _Kind | None:
     """What ONNX Runtime makes of an op and what is around it; None where it makes nothing of them."""
+    if node.op_type not in TYPES or node.domain not in ("", "ai.onnx"):
+        return None
     end = _quantizer(node)
     kind = _FUSED.get((node.op_type, end is not None))
-    if kind is None or node.domain not in ("", "ai.onnx") or len(node.inputs) < len(kind.operands):
+    if kind is None:
         return None
     makers = [None if value is None else value.producer() for value in node.inputs]
     if not all(_is(maker, DEQUANTIZE) for maker in makers) or not any(map(_takes, makers)):

@@ -186,7 +186,7 @@ def _is_unread(value: ir.Value) -> bool:
 
 def taken(model: ir.Model) -> set[str]:
     """Names that values and nodes of a model have."""
-    names = {v.name for v in model.graph.inputs} | set(model.graph.initializers)
+    names = {v.name for g in model.graphs() for v in (*g.inputs, *g.initializers.values())}
     for node in model.graph.all_nodes():
         names |= {node.name, *(v.name for v in node.outputs)}
     return {name for name in names if name}
