@@ -120,6 +120,11 @@ def _matmul(call: Call) -> int:
     return PRODUCT_BYTES * prod(result[:-2]) if result and right and len(right) > 2 else 0
 
 
+def _integer_product(call: Call) -> int:
+    """Sums of 32 bits, before they are rounded."""
+    return ITEM_BITS["int32"] // 8 * prod(call.shape_of(call.op.outputs[0]) or (0,))
+
+
 def _gemm(call: Call) -> int:
     """With more than two axes it computes a matrix, of which a result of the run cannot be a view: a copy."""
     name = call.op.outputs[0]
@@ -223,6 +228,7 @@ CPU: Mapping[str, Rule] = {
     "Einsum": _einsum,
     "Gemm": _gemm,
     **dict.fromkeys(("MatMul", "FusedMatMul", "com.microsoft.FusedMatMul"), _matmul),
+    "QLinearMatMul": _integer_product,
     "ConvTranspose": _conv_transpose,
     "Attention": _attention,
     "com.microsoft.Attention": _packed_attention,

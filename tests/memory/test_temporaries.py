@@ -30,6 +30,16 @@ CASES = {
         "(float[65536,2,16] x, float[16,32] z) => (float[65536,2,32] y)",
         "y = MatMul(x, z)",
     ),
+    "integer_matmul": (
+        "(uint8[16,512,512] x, uint8[16,512,512] z) => (uint8[16,512,512] y)",
+        "s = Constant<value = float {0.1}>() n = Constant<value = uint8 {128}>() "
+        "y = QLinearMatMul(x, s, n, z, s, n, s, n)",
+    ),
+    "integer_rows_by_one_matrix": (
+        "(uint8[65536,2,16] x, uint8[16,32] z) => (uint8[65536,2,32] y)",
+        "s = Constant<value = float {0.1}>() n = Constant<value = uint8 {128}>() "
+        "y = QLinearMatMul(x, s, n, z, s, n, s, n)",
+    ),
     "softmax_last": (f"({X} x) => ({X} y)", "y = Softmax(x)"),
     "softmax_inner": (f"({X} x) => ({X} y)", "y = Softmax<axis=2>(x)"),
     "log_softmax_inner": (f"({X} x) => ({X} y)", "y = LogSoftmax<axis=1>(x)"),
