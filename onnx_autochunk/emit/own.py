@@ -18,27 +18,24 @@ from ..graph.quantised import DEQUANTIZE, QUANTIZE
 from .scope import Scope
 
 SMALL_BYTES = 1 << 16  # of scales that are copied: one for each column of a weight, and not of blocks of it
+WRITTEN = ("chunk/", "frame/")  # how the names of bodies begin that are not the source's
 
 
-WRITTEN = ("chunk/", "frame/")  # how names of bodies begin that are not the model's own
-
-
-def own_in_bodies(graph: ir.Graph, names: Names) -> None:
-    """Give every body that was written into a graph, and those in it, the quantisation of what it computes."""
-    for attribute in (attribute for node in graph for attribute in node.attributes.values()):
-        if attribute.type == ir.AttributeType.GRAPH and (body := attribute.as_graph()).name:
-            if body.name.startswith(WRITTEN):
-                own_quantisation(body, Scope(body.name, names))
-                own_in_bodies(body, names)
-
-
-def own_quantisation(body: ir.Graph, scope: Scope) -> None:
-    """Copy dequantised weights, scales and zero points into a body.
+def own_quantisation(graph: ir.Graph, names: Names) -> None:
+    """Copy dequantised weights, scales and zero points into the bodies that were written into a graph.
 
     Args:
-        body: changed in place; bodies in it stay as they are.
-        scope: the body's, for names.
+        graph: bodies in it, and in those, are changed in place; it stays as it is.
+        names: of the model.
     """
+    for attribute in (attribute for node in graph for attribute in node.attributes.values()):
+        body = attribute.as_graph() if attribute.type == ir.AttributeType.GRAPH else None
+        if body is not None and body.name and body.name.startswith(WRITTEN):
+            _own(body, Scope(body.name, names))
+            own_quantisation(body, names)
+
+
+def _own(body: ir.Graph, scope: Scope) -> None:
     for node in tuple(body):
         for at, source in _weights(node, body):
             copy = _copy(source, scope)
@@ -48,7 +45,7 @@ def own_quantisation(body: ir.Graph, scope: Scope) -> None:
         if node.op_type in (QUANTIZE, DEQUANTIZE):
             for at, value in enumerate(node.inputs):
                 tensor = None if value is None or value.graph is body else value.const_value
-                if at and tensor is not None and tensor.nbytes <= SMALL_BYTES:
+                if at and tensor is not None and tensor.nbytes <= SMALL_BYTES and not _is_apart(node):
                     own = scope.constant(tensor.numpy())
                     body.register_initializer(own)
                     node.replace_input_with(at, own)
@@ -60,6 +57,14 @@ def drop_unread_weights(model: ir.Model) -> None:
         for node in tuple(graph):
             if _is_weight(node) and not any(v.uses() or v.is_graph_output() for v in node.outputs):
                 graph.remove(node, safe=True)
+
+
+def _is_apart(node: ir.Node) -> bool:
+    """True for a signed QuantizeLinear of which ONNX Runtime makes no unsigned one: several ops read it.
+
+    In a body with one of them it would, did the body hold its zero point.
+    """
+    return node.op_type == QUANTIZE and node.outputs[0].dtype is ir.DataType.INT8
 
 
 def _weights(node: ir.Node, body: ir.Graph) -> Iterator[tuple[int, ir.Node]]:

@@ -23,7 +23,7 @@ from ..plan.rules import Rules
 from .body import Weaving
 from .frame import assembles, can_frame, frame, frameable
 from .opset import opset_obstacle, raise_opset
-from .own import drop_unread_weights, own_in_bodies
+from .own import drop_unread_weights, own_quantisation
 from .scope import Scope
 from .splice import replace_region
 from .sweep import SWEEP_OPSET
@@ -90,7 +90,7 @@ def finish(model: ir.Model) -> ir.Model:
     """The model itself, with quantised groups in place of what stood for them, each whole in one graph."""
     names = Names(taken(model))
     unfuse(model, names.fresh)
-    own_in_bodies(model.graph, names)
+    own_quantisation(model.graph, names)
     drop_unread_weights(model)
     return model
 

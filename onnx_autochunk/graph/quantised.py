@@ -14,13 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from .numbers import OPEN, open_shape
+from .written import shared_constant
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 STANDS_IN = "onnx_autochunk.stands_in"  # an attribute: tells these operators from the model's own
-ELEMENTS = frozenset({ir.DataType.UINT8})
+UNSIGNED = ir.DataType.UINT8
+SHIFT = 128  # from signed numbers to unsigned ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ _STANDING: Mapping[tuple[str, bool], _Kind] = {
 
 def fuse(model: ir.Model) -> bool:
     """Put integer operators in the place of groups, in place; True where there was one."""
+    for node in tuple(model.graph):
+        _make_unsigned(model.graph, node)
     found = [(node, kind) for node in model.graph if (kind := _kind_of(node))]
     for node, kind in found:
         _fuse(model.graph, node, kind)
@@ -95,6 +100,44 @@ def unfuse(model: ir.Model, fresh: Callable[[str], str]) -> dict[ir.Node, tuple[
     return replaced
 
 
+def _make_unsigned(graph: ir.Graph, node: ir.Node) -> None:
+    """Write a signed QuantizeLinear and the one DequantizeLinear of its result as unsigned, in place.
+
+    On x86 so does ONNX Runtime, and then fuses products, but only where both stand in one graph.
+    Source: onnxruntime/core/optimizer/qdq_transformer/qdq_s8_to_u8.cc.
+    """
+    reader = _only_reader(node) if _is(node, QUANTIZE) else None
+    if reader is None or not _is(reader, DEQUANTIZE) or len(_readers(reader)) > 1:
+        return
+    zero, same = _signed_zero(node), _signed_zero(reader)
+    if zero is None or same is None or zero != same:
+        return
+    tensor = ir.tensor(np.array(zero + SHIFT, np.uint8))
+    unsigned = shared_constant(graph, f"{node.name}/unsigned", tensor)
+    node.outputs[0].type = ir.TensorType(ir.DataType.UINT8)
+    for end in (node, reader):
+        end.replace_input_with(2, unsigned)
+
+
+def _signed_zero(node: ir.Node) -> int | None:
+    """The zero point of what has one scale and one signed zero point."""
+    zero = node.inputs[2] if len(node.inputs) > 2 and _has_one_scale(node) else None
+    if zero is None or zero.dtype is not ir.DataType.INT8 or zero.const_value is None:
+        return None
+    return int(zero.const_value.numpy().item())
+
+
+def _readers(node: ir.Node) -> list[ir.Node | None]:
+    """What reads the first result; None stands for whoever runs the model."""
+    value = node.outputs[0]
+    return [*(user for user, _ in value.uses()), *([None] if value.is_graph_output() else [])]
+
+
+def _only_reader(node: ir.Node) -> ir.Node | None:
+    readers = _readers(node)
+    return readers[0] if len(readers) == 1 else None
+
+
 def _kind_of(node: ir.Node) -> _Kind | None:
     """What ONNX Runtime makes of an op and what is around it; None where it makes nothing of them."""
     if node.op_type not in TYPES or node.domain not in ("", "ai.onnx"):
@@ -108,15 +151,13 @@ def _kind_of(node: ir.Node) -> _Kind | None:
         return None
     first = next(maker for maker in makers if maker is not None)
     dtypes = {value.dtype for value in (first.inputs[0], *(end.outputs if end else ())) if value}
-    return kind if len(dtypes) == 1 and dtypes <= ELEMENTS else None
+    return kind if dtypes == {UNSIGNED} else None
 
 
 def _quantizer(node: ir.Node) -> ir.Node | None:
     """What quantises the result, if nothing else reads it."""
-    (value,) = node.outputs
-    users = [user for user, _ in value.uses()]
-    alone = len(users) == 1 and not value.is_graph_output() and users[0].graph is node.graph
-    return users[0] if alone and _is(users[0], QUANTIZE) and _has_one_scale(users[0]) else None
+    reader = _only_reader(node)
+    return reader if reader is not None and _is(reader, QUANTIZE) and _has_one_scale(reader) else None
 
 
 def _is(node: ir.Node | None, op_type: str) -> bool:
@@ -164,7 +205,7 @@ def _fuse(graph: ir.Graph, node: ir.Node, kind: _Kind) -> None:
 
 
 def _unfuse(graph: ir.Graph, node: ir.Node, fresh: Callable[[str], str]) -> tuple[ir.Node, ...]:
-    kind = _STANDING[node.op_type, node.outputs[0].dtype in ELEMENTS]
+    kind = _STANDING[node.op_type, node.outputs[0].dtype is UNSIGNED]
     made: list[ir.Node] = []
 
     def add(op_type: str, inputs: list[ir.Value | None], result: ir.Value) -> ir.Value:

@@ -11,8 +11,8 @@ from ..graph.model import Graph
 # Work per element of the result grows with a contracted axis: never recompute these.
 HEAVY = frozenset(
     "MatMul Gemm Einsum Conv ConvTranspose Attention MultiHeadAttention FusedMatMul FusedConv MatMulInteger "
-    "QLinearMatMul QLinearConv QGemm MatMulIntegerToFloat MatMulNBits GroupQueryAttention RNN LSTM GRU Resize "
-    "TopK".split()
+    "MatMulIntegerToFloat QLinearMatMul QLinearConv QGemm MatMulNBits GroupQueryAttention RNN LSTM GRU "
+    "Resize TopK".split()
 )
 
 

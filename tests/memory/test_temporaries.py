@@ -16,6 +16,7 @@ M = "bool[1,8,1024,512]"
 HEADS = "float[1,8,1024,64]"
 TOKENS = "float[1,2048,512]"
 SCALAR = "c = Constant<value = float {2.0}>()"
+QUANTIZED = "s = Constant<value = float {0.1}>() n = Constant<value = uint8 {128}>()"
 MS = "com.microsoft"
 
 CASES = {
@@ -32,13 +33,11 @@ CASES = {
     ),
     "integer_matmul": (
         "(uint8[16,512,512] x, uint8[16,512,512] z) => (uint8[16,512,512] y)",
-        "s = Constant<value = float {0.1}>() n = Constant<value = uint8 {128}>() "
-        "y = QLinearMatMul(x, s, n, z, s, n, s, n)",
+        f"{QUANTIZED} y = QLinearMatMul(x, s, n, z, s, n, s, n)",
     ),
     "integer_rows_by_one_matrix": (
         "(uint8[65536,2,16] x, uint8[16,32] z) => (uint8[65536,2,32] y)",
-        "s = Constant<value = float {0.1}>() n = Constant<value = uint8 {128}>() "
-        "y = QLinearMatMul(x, s, n, z, s, n, s, n)",
+        f"{QUANTIZED} y = QLinearMatMul(x, s, n, z, s, n, s, n)",
     ),
     "softmax_last": (f"({X} x) => ({X} y)", "y = Softmax(x)"),
     "softmax_inner": (f"({X} x) => ({X} y)", "y = Softmax<axis=2>(x)"),
