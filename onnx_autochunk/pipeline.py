@@ -126,7 +126,9 @@ def _loaded(source: Source, options: Options) -> Loaded:
     if options.fix_dims:
         return load(source, dims=options.dims, shapes=options.input_shapes)
     examples = {} if options.input_data is None else read_shapes(options.input_data)
-    return load_open(source, dims=options.dims, shapes=options.input_shapes, examples=examples)
+    return load_open(
+        source, dims=options.dims, shapes=options.input_shapes, examples=examples, provider=options.provider
+    )
 
 
 def _simulated(stages: Stages, loaded: Loaded) -> int:

@@ -6,7 +6,10 @@ ONNX Runtime makes the same of a group that stands in one graph, and it then rou
 graphs it cannot, and the result is another. As one op, a group is never parted: what goes from loop to loop
 is quantised, and a quarter as large. In the model that is written, every group is itself again.
 
-Source: onnxruntime/core/optimizer/qdq_transformer/selectors_actions/qdq_selectors.cc.
+On x86 ONNX Runtime fuses products of signed values only where it can make the pairs of QuantizeLinear and
+DequantizeLinear around them unsigned, which takes both ends in one graph: those pairs are made unsigned here.
+
+Source: onnxruntime/core/optimizer/qdq_transformer/selectors_actions/qdq_selectors.cc, qdq_s8_to_u8.cc.
 """
 
 from __future__ import annotations
@@ -66,10 +69,7 @@ _KINDS = (
     _Kind("LeakyRelu", "QLinearLeakyRelu", ONE, (3, 4)),
 )
 _FUSED: Mapping[tuple[str, bool], _Kind] = {(kind.type, kind.result is not None): kind for kind in _KINDS}
-TYPES = frozenset(kind.type for kind in _KINDS)
-_STANDING: Mapping[tuple[str, bool], _Kind] = {
-    (kind.integer, kind.result is not None): kind for kind in _KINDS
-}
+_STANDING: Mapping[tuple[str, bool], _Kind] = {(k.integer, k.result is not None): k for k in _KINDS}
 
 
 def fuse(model: ir.Model) -> bool:
@@ -82,30 +82,21 @@ def fuse(model: ir.Model) -> bool:
     return bool(found)
 
 
-def unfuse(model: ir.Model, fresh: Callable[[str], str]) -> dict[ir.Node, tuple[ir.Node, ...]]:
-    """Put groups in the place of what `fuse` made, wherever plans have put it; in place.
+def unfuse(model: ir.Model, fresh: Callable[[str], str]) -> None:
+    """Put groups in the place of what `fuse` made, in place, in whichever graphs a plan has put it.
 
     Args:
         model: what a plan made of the model.
         fresh: makes a name that nothing in the model has.
-
-    Returns:
-        For each node that went, those that took its place.
     """
-    replaced = {}
     for graph in model.graphs():
         for node in tuple(graph):
             if STANDS_IN in node.attributes:
-                replaced[node] = _unfuse(graph, node, fresh)
-    return replaced
+                _unfuse(graph, node, fresh)
 
 
 def _make_unsigned(graph: ir.Graph, node: ir.Node) -> None:
-    """Write a signed QuantizeLinear and the one DequantizeLinear of its result as unsigned, in place.
-
-    On x86 so does ONNX Runtime, and then fuses products, but only where both stand in one graph.
-    Source: onnxruntime/core/optimizer/qdq_transformer/qdq_s8_to_u8.cc.
-    """
+    """Make a signed QuantizeLinear and the one DequantizeLinear of its result unsigned, in place."""
     reader = _only_reader(node) if _is(node, QUANTIZE) else None
     if reader is None or not _is(reader, DEQUANTIZE) or len(_readers(reader)) > 1:
         return
@@ -140,18 +131,16 @@ def _only_reader(node: ir.Node) -> ir.Node | None:
 
 def _kind_of(node: ir.Node) -> _Kind | None:
     """What ONNX Runtime makes of an op and what is around it; None where it makes nothing of them."""
-    if node.op_type not in TYPES or node.domain not in ("", "ai.onnx"):
-        return None
     end = _quantizer(node)
     kind = _FUSED.get((node.op_type, end is not None))
-    if kind is None:
+    if kind is None or node.domain not in ("", "ai.onnx"):
         return None
     makers = [None if value is None else value.producer() for value in node.inputs]
-    if not all(_is(maker, DEQUANTIZE) for maker in makers) or not any(map(_takes, makers)):
+    first = makers[0]
+    if first is None or not all(_is(maker, DEQUANTIZE) for maker in makers) or not _has_one_scale(first):
         return None
-    first = next(maker for maker in makers if maker is not None)
-    dtypes = {value.dtype for value in (first.inputs[0], *(end.outputs if end else ())) if value}
-    return kind if dtypes == {UNSIGNED} else None
+    outer = [first.inputs[0], *(end.outputs if end is not None else ())]
+    return kind if all(value is not None and value.dtype is UNSIGNED for value in outer) else None
 
 
 def _quantizer(node: ir.Node) -> ir.Node | None:
@@ -171,17 +160,13 @@ def _has_one_scale(node: ir.Node) -> bool:
     return known and scale is not None and scale.const_value is not None and scale.const_value.size == 1
 
 
-def _takes(maker: ir.Node | None) -> bool:
-    """True for what makes an operand that the integer form takes; others are dequantised weights."""
-    return maker is not None and _has_one_scale(maker)
-
-
 def _fuse(graph: ir.Graph, node: ir.Node, kind: _Kind) -> None:
+    """Put the integer form in the place of a group; operands with several scales stay dequantised."""
     inputs: list[ir.Value | None] = [None] * kind.places
     for operand, (at, *numbers) in zip(node.inputs, kind.operands, strict=False):
         maker = operand.producer() if operand is not None else None
         inputs[at] = operand
-        if maker is not None and _takes(maker):
+        if maker is not None and _has_one_scale(maker):
             for place, value in zip((at, *numbers), maker.inputs, strict=False):
                 inputs[place] = value
     if kind.bias is not None and len(node.inputs) > len(kind.operands):
@@ -192,8 +177,7 @@ def _fuse(graph: ir.Graph, node: ir.Node, kind: _Kind) -> None:
             inputs[place] = value
     old = (end or node).outputs[0]
     new = _like(old, str(old.name), old.dtype)
-    mark = ir.AttrInt64(STANDS_IN, 1)
-    attributes = [*node.attributes.values(), mark]
+    attributes = [*node.attributes.values(), ir.AttrInt64(STANDS_IN, 1)]
     stand_in = ir.Node(kind.domain, kind.integer, inputs, attributes, outputs=[new], name=node.name)
     stand_in.metadata_props.update(node.metadata_props)
     graph.insert_before(node, stand_in)
@@ -204,7 +188,7 @@ def _fuse(graph: ir.Graph, node: ir.Node, kind: _Kind) -> None:
             graph.remove(gone, safe=True)
 
 
-def _unfuse(graph: ir.Graph, node: ir.Node, fresh: Callable[[str], str]) -> tuple[ir.Node, ...]:
+def _unfuse(graph: ir.Graph, node: ir.Node, fresh: Callable[[str], str]) -> None:
     kind = _STANDING[node.op_type, node.outputs[0].dtype is UNSIGNED]
     made: list[ir.Node] = []
 
@@ -235,7 +219,6 @@ def _unfuse(graph: ir.Graph, node: ir.Node, fresh: Callable[[str], str]) -> tupl
     graph.insert_before(node, made)
     ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
     graph.remove(node, safe=True)
-    return tuple(made)
 
 
 def _like(value: ir.Value, name: str, dtype: ir.DataType | None) -> ir.Value:

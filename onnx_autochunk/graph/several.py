@@ -47,6 +47,7 @@ def load_open(
     dims: Mapping[str, int] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     examples: Mapping[str, tuple[int, ...]] | None = None,
+    provider: str = "cpu",
 ) -> Loaded:
     """Read a model; where it has symbolic dimensions, with what is known of it at every size.
 
@@ -55,6 +56,7 @@ def load_open(
         dims: reference sizes of symbolic dimensions; those that nothing says are chosen here.
         shapes: reference shapes of inputs, by name.
         examples: shapes of the user's own inputs, likewise.
+        provider: the execution provider that is planned for.
 
     Raises:
         ModelError: as for `load`.
@@ -68,7 +70,7 @@ def load_open(
     if not loaded.dims:
         return loaded
     why = _obstacle(unbound.model)
-    graphs = () if why else _at_every_choice(unbound, model, loaded.dims)
+    graphs = () if why else _at_every_choice(unbound, model, loaded.dims, provider)
     if len(graphs) <= APART:
         logger.warning("the result takes these sizes only: %s", why or "the model itself takes no others")
         return loaded
@@ -139,9 +141,10 @@ def _with_elements(dynamic: Dynamic) -> Dynamic:
     return dynamic
 
 
-def _at_every_choice(unbound: Unbound, model: ir.Model, used: Dims) -> tuple[Graph, ...]:
+def _at_every_choice(unbound: Unbound, model: ir.Model, used: Dims, provider: str) -> tuple[Graph, ...]:
     """The graph at the reference sizes, and at others that the model takes; no others when it takes few."""
-    reference, repeats = _with_written(model), large(whole_graph(model))
+    repeats = large(whole_graph(model))
+    reference = _with_written(model, repeats, provider)
     constants = (value for value in reference.values.values() if value.origin is Origin.CONSTANT)
     static = {size for value in constants for size in value.shape or ()}
     labels = {(name, axis): label for name, axis, label in _labels(unbound.model)}
@@ -154,10 +157,10 @@ def _at_every_choice(unbound: Unbound, model: ir.Model, used: Dims) -> tuple[Gra
 
     uneven = {dim: max(1, size - 1) for dim, size in used.items()}
     _, *choices = *bindings(used, static), uneven
-    apart = [_at(unbound, shapes(dims), repeats) for dims in choices[:APART]]
+    apart = [_at(unbound, shapes(dims), repeats, provider) for dims in choices[:APART]]
     if None in apart:
         return (reference,)
-    others = (_at(unbound, shapes(dims), repeats) for dims in choices[APART:])
+    others = (_at(unbound, shapes(dims), repeats, provider) for dims in choices[APART:])
     return (reference, *(graph for graph in (*apart, *others) if graph and _covers(graph, reference)))
 
 
@@ -166,12 +169,14 @@ def _covers(graph: Graph, reference: Graph) -> bool:
     return all(graph.shape(name) for name, value in reference.values.items() if value.shape)
 
 
-def _at(unbound: Unbound, shapes: Mapping[str, tuple[int, ...]], repeats: Repeats) -> Graph | None:
+def _at(
+    unbound: Unbound, shapes: Mapping[str, tuple[int, ...]], repeats: Repeats, provider: str
+) -> Graph | None:
     """The graph for inputs of these shapes; None where it takes no such inputs."""
     model = unbound.model.clone()
     try:
         unbound.bind(model, {}, shapes)
-        graph = _with_written(model, repeats)
+        graph = _with_written(model, repeats, provider)
         check_sizes(graph, unbound.where)
     except AutochunkError as error:
         logger.info("not for inputs of %s: %s", shapes, error)
@@ -179,17 +184,19 @@ def _at(unbound: Unbound, shapes: Mapping[str, tuple[int, ...]], repeats: Repeat
     return graph if all(min(value.shape or (), default=1) > 0 for value in graph.values.values()) else None
 
 
-def _with_written(model: ir.Model, repeats: Repeats | None = None) -> Graph:
+def _with_written(model: ir.Model, repeats: Repeats, provider: str) -> Graph:
     """The graph of what `write_out_open` makes of a bound model, and the values of what that replaces.
 
     Args:
         model: stays as it is.
-        repeats: what was found at the reference sizes; None for those.
+        repeats: what was found at the reference sizes.
+        provider: the execution provider that is planned for.
     """
     plain = whole_graph(model)
     made = model.clone()
-    fuse(made)
-    repeat(made, large(plain) if repeats is None else repeats)
+    if provider == "cpu":
+        fuse(made)
+    repeat(made, repeats)
     written_out(made)
     graph = whole_graph(made)
     return replace(graph, values={**plain.values, **graph.values})
