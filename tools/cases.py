@@ -45,6 +45,7 @@ MORE: Mapping[str, Case] = {
     "vit-attention": Case("vit", 0.10, export=FUSED),
     "vit-contrib": Case("vit", 1.01, export="--contrib", alone="MultiHeadAttention"),
     "gpt2-qdq": Case("gpt2", 0.10, 2.0, "--quantized", ("--budget", "10%")),
+    "vit-qdq": Case("vit", 0.10, 2.0, "--quantized", ("--budget", "10%")),
     "nearest": Case("neighbours", 0.02),
     "nearest-10": Case("neighbours", 0.02, export="--nearest 10"),
 }

@@ -125,8 +125,9 @@ def _readers(node: ir.Node) -> list[ir.Node | None]:
 
 
 def _only_reader(node: ir.Node) -> ir.Node | None:
-    readers = _readers(node)
-    return readers[0] if len(readers) == 1 else None
+    """What alone reads the first result, if it stands in the same graph."""
+    first, *others = _readers(node) or [None]
+    return first if first is not None and not others and first.graph is node.graph else None
 
 
 def _kind_of(node: ir.Node) -> _Kind | None:
@@ -154,10 +155,10 @@ def _is(node: ir.Node | None, op_type: str) -> bool:
 
 
 def _has_one_scale(node: ir.Node) -> bool:
-    """True when it is known before the run, and the same for all elements."""
-    known = all(value is None or value.const_value is not None for value in node.inputs[1:])
-    scale = node.inputs[1]
-    return known and scale is not None and scale.const_value is not None and scale.const_value.size == 1
+    """True when scale and zero point are single numbers, known before the run, and say all there is."""
+    numbers = [value.const_value for value in node.inputs[1:] if value is not None]
+    known = all(tensor is not None and tensor.size == 1 for tensor in numbers)
+    return known and node.attributes.keys() <= {"axis"}
 
 
 def _fuse(graph: ir.Graph, node: ir.Node, kind: _Kind) -> None:

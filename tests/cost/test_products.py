@@ -92,6 +92,28 @@ def test_sizes(
     assert find(Point("Any", operands, result, (1,), attributes).call()) == expected
 
 
+@pytest.mark.parametrize(
+    ("kind", "find", "operands", "result", "expected"),
+    [
+        ("QLinearMatMul", products.matmul, ((5, 3), (3, 7)), (5, 7), Product("packed", 1, 5, 7, 3)),
+        ("QGemm", products.gemm, ((5, 3), (3, 7)), (5, 7), Product("packed", 1, 5, 7, 3)),
+        (
+            "QLinearConv",
+            products.conv,
+            ((1, 6, 9, 9), (8, 6, 3, 3)),
+            (1, 8, 7, 7),
+            Product("conv", 1, 49, 8, 54, window=9),
+        ),
+    ],
+)
+def test_scales_and_zero_points_are_not_multiplied(
+    kind: str, find: Find, operands: Shapes, result: tuple[int, ...], expected: Product
+) -> None:
+    left, right = operands
+    with_scales = (left, (), (), right, (), (), (), ())
+    assert find(Point(kind, with_scales, result, (3,), {}).call()) == expected
+
+
 BIAS: Node = ("Add", "m bias", "y")
 X = (64, 64)
 
