@@ -44,3 +44,12 @@ def test_outputs_are_those_of_the_original(form: str, source: Path, tmp_path: Pa
         for path in (source, tmp_path / "out.onnx")
     )
     np.testing.assert_array_equal(first, second)
+
+
+def test_the_plan_gives_the_same_bytes_again(source: Path, tmp_path: Path) -> None:
+    first, again = tmp_path / "first.onnx", tmp_path / "again.onnx"
+    result = autochunk(source, budget="20%", no_verify=True)
+    result.save(first)
+    result.save_plan(tmp_path / "plan.json")
+    autochunk(source, plan=tmp_path / "plan.json", no_verify=True).save(again)
+    assert first.read_bytes() == again.read_bytes()

@@ -34,7 +34,7 @@ Places: TypeAlias = dict[ir.Node, tuple[int, int]]
 
 @dataclass(frozen=True)
 class Woven:
-    """A model with a plan's regions chunked, and nothing put into frames yet.
+    """A model with a plan's regions chunked, nothing put into frames yet, and quantised groups still one op.
 
     Attributes:
         members: the nodes that stand for each region, by its name, with those alongside it.
@@ -96,7 +96,7 @@ def finish(model: ir.Model) -> ir.Model:
 
 
 def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str = "cpu") -> Woven:
-    """The first part of `weave`, for trying several ways of framing; arguments are the same."""
+    """The first part of `weave`, for trying several ways of framing, then `finish`; arguments are the same."""
     model = loaded.model.clone()
     names = Names(taken(model))
     rules = rules or Rules(loaded.graph, range(len(loaded.graph.ops)))
