@@ -96,7 +96,7 @@ def finish(model: ir.Model) -> ir.Model:
 
 
 def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str = "cpu") -> Woven:
-    """The first part of `weave`, for trying several ways of framing, then `finish`; arguments are the same."""
+    """The first part of `weave`, for trying several ways of framing, then `finish`; the same arguments."""
     model = loaded.model.clone()
     names = Names(taken(model))
     rules = rules or Rules(loaded.graph, range(len(loaded.graph.ops)))
