@@ -111,6 +111,11 @@ _DEFAULT = Options()
 @click.option("--include", metavar="REGEX", help="Chunk only nodes whose name this finds.")
 @click.option("--exclude", metavar="REGEX", help="Chunk no node whose name this finds.")
 @click.option(
+    "--include-subgraphs",
+    is_flag=True,
+    help="Chunk inside bodies of the model's own If, Loop and Scan too; for fixed sizes.",
+)
+@click.option(
     "--verify",
     "verify_runs",
     metavar="N",

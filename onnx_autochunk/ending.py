@@ -16,6 +16,7 @@ from .plan.front import Point
 from .plan.saved import to_record
 from .report.advice import budget_message, elements_message, remedies, why_held
 from .report.build import (
+    MOST_REFUSALS,
     describe_comparison,
     describe_cost,
     describe_front,
@@ -121,7 +122,7 @@ class Ending:
             return f"{budget} is missed: the plan takes {taken}. Leave out --plan to search for another"
         least, planner = self.trials.smallest(), self.trials.planner
         measured = None if best is None or best.peak is None else best.peak_bytes
-        regions = () if least is None else least.plan.regions
+        regions = () if least is None else least.plan.at("").regions
         return budget_message(
             goal.budget_bytes,
             measured,
@@ -140,7 +141,7 @@ class Ending:
 
     def _too_many_elements(self, names: Sequence[str], best: Trial | None, met: bool) -> str:
         planner, options = self.trials.planner, self.stages.options
-        found = elements_message(planner, names, () if best is None else best.plan.regions)
+        found = elements_message(planner, names, () if best is None else best.plan.at("").regions)
         if met or planner.unavoidable or options.plan is not None:
             return found
         return f"{found}. {why_not(self.goal, best)}"
@@ -179,12 +180,7 @@ class Ending:
 
     def _report(self, trial: Trial, status: Status) -> Report:
         """Everything about a trial."""
-        graph, timed, facts, goal = (
-            self.trials.planner.graph,
-            trial.time,
-            self._facts(status, trial),
-            self.goal,
-        )
+        timed, facts, goal = trial.time, self._facts(status, trial), self.goal
         floor_bytes = None if self.floor_bytes is None else min(self.floor_bytes, trial.foreseen_bytes)
         return replace(
             facts,
@@ -195,7 +191,11 @@ class Ending:
             ),
             budget_met=None if goal.budget_bytes is None or trial.peak is None else goal.met(trial),
             slowdown_measured=None if timed is None else timed.ratio,
-            regions=describe_regions(graph, trial.plan),
+            regions=tuple(
+                region
+                for inner in self.trials.planner.graphs
+                for region in describe_regions(inner.graph, trial.plan.at(inner.home))
+            ),
             refusals=self._refusals(trial),
             verify=None
             if trial.comparison is None
@@ -204,8 +204,17 @@ class Ending:
         )
 
     def _refusals(self, trial: Trial) -> tuple[Refusal, ...]:
-        planner = self.trials.planner
-        return refusals(planner.graph, planner.timeline, trial.plan, planner.setting.rules)
+        planner, closed = self.trials.planner, self.trials.loaded.closed
+        left = [Refusal(body.value, body.nbytes, body.op, body.reason) for body in closed]
+        found = [
+            refusal
+            for inner in planner.graphs
+            for refusal in refusals(
+                inner.graph, planner.timeline, trial.plan.at(inner.home), inner.setting.rules
+            )
+        ]
+        found.sort(key=lambda refusal: -refusal.bytes)
+        return (*left[:MOST_REFUSALS], *found[:MOST_REFUSALS])
 
     def _plan_record(self, trial: Trial) -> Mapping[str, object]:
         found = {} if trial.peak is None else {"measured": measurements(trial)}

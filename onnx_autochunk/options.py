@@ -91,6 +91,7 @@ class Options:
             that of most kernels, 2^31, on CUDA.
         include: only nodes whose name this regular expression finds are chunked.
         exclude: nodes whose name this regular expression finds are not chunked.
+        include_subgraphs: bodies of the model's own If, Loop and Scan are chunked too.
         verify_runs: number of different inputs on which original and result are compared.
         rtol: relative tolerance of float32 outputs; those of other types are scaled alike.
         atol: absolute tolerance of float32 outputs, likewise.
@@ -119,6 +120,7 @@ class Options:
     max_elements: int | None = None
     include: str | None = None
     exclude: str | None = None
+    include_subgraphs: bool = False
     verify_runs: int = 1
     rtol: float = 1e-3
     atol: float = 1e-4

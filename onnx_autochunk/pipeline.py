@@ -17,13 +17,15 @@ from .cost.model import CostModel
 from .emit.weave import METADATA, usable_forms
 from .ending import Ending
 from .goal import Goal
+from .graph.enclosed import with_bodies
 from .graph.load import Loaded, Source, load
 from .graph.several import load_open, write_out_open
 from .memory.lifetime import simulate
 from .options import Options
+from .plan.enclosed import enclosing
 from .plan.front import front
 from .plan.oversize import UNBEARABLE, counts
-from .plan.planner import make_planner
+from .plan.planner import Planner, make_planner
 from .plan.saved import restore
 from .replay import SavedPlan, made_with, read_plan
 from .report.advice import elements_message
@@ -124,11 +126,17 @@ def _replayed(stages: Stages, loaded: Loaded, path: Path | None, saved: SavedPla
 
 def _loaded(source: Source, options: Options) -> Loaded:
     if options.fix_dims:
-        return load(source, dims=options.dims, shapes=options.input_shapes)
-    examples = {} if options.input_data is None else read_shapes(options.input_data)
-    return load_open(
-        source, dims=options.dims, shapes=options.input_shapes, examples=examples, provider=options.provider
-    )
+        loaded = load(source, dims=options.dims, shapes=options.input_shapes)
+    else:
+        examples = {} if options.input_data is None else read_shapes(options.input_data)
+        loaded = load_open(
+            source,
+            dims=options.dims,
+            shapes=options.input_shapes,
+            examples=examples,
+            provider=options.provider,
+        )
+    return with_bodies(loaded, options.provider) if options.include_subgraphs else loaded
 
 
 def _simulated(stages: Stages, loaded: Loaded) -> int:
@@ -141,10 +149,15 @@ def _trials(options: Options, loaded: Loaded, *, searches: bool) -> Trials:
     """Everything that plans for the model are made of and tried with."""
     rewritable, forms = write_out_open(loaded, options.provider), usable_forms(loaded, options)
     prices = CostModel.load(options.provider)
-    planner = make_planner(
-        rewritable.graph, options, prices, forms, searches=searches, dynamic=loaded.dynamic
-    )
-    return Trials(planner, rewritable)
+
+    def planner(model: Loaded) -> Planner:
+        made = make_planner(model.graph, options, prices, forms, searches=searches, dynamic=loaded.dynamic)
+        bodies = {
+            (body.op, body.attribute): replace(planner(body.loaded), home=body.home) for body in model.bodies
+        }
+        return enclosing(made, bodies) if bodies else made
+
+    return Trials(planner(rewritable), rewritable)
 
 
 def _before(stages: Stages, loaded: Loaded, predicted_bytes: int, bench: Bench) -> Cost:

@@ -59,6 +59,7 @@ def made_with(options: Options) -> dict[str, object]:
             "max_elements": options.max_elements,
             "include": options.include,
             "exclude": options.exclude,
+            "include_subgraphs": options.include_subgraphs,
             "threads": options.threads,
             "dims": dict(options.dims),
             "fix_dims": options.fix_dims,
@@ -97,6 +98,7 @@ def read_plan(source: Path | Mapping[str, object], options: Options) -> SavedPla
         dims=options.dims or made.counts("dims"),
         input_shapes=options.input_shapes or shapes,
         fix_dims=options.fix_dims or made.flag("fix_dims"),
+        include_subgraphs=options.include_subgraphs or made.flag("include_subgraphs"),
     )
     return SavedPlan(record, options)
 

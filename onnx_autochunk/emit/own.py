@@ -30,8 +30,9 @@ def own_quantisation(graph: ir.Graph, names: Names) -> None:
     """
     for attribute in (attribute for node in graph for attribute in node.attributes.values()):
         body = attribute.as_graph() if attribute.type == ir.AttributeType.GRAPH else None
-        if body is not None and body.name and body.name.startswith(WRITTEN):
-            _own(body, Scope(body.name, names))
+        if body is not None:
+            if body.name and body.name.startswith(WRITTEN):
+                _own(body, Scope(body.name, names))
             own_quantisation(body, names)
 
 

@@ -21,6 +21,7 @@ from ..options import Form, Options
 from ..plan.plan import Frames, Plan, PlannedRegion
 from ..plan.rules import Rules
 from .body import Weaving
+from .enclosed import put_in
 from .frame import assembles, can_frame, frame, frameable
 from .opset import opset_obstacle, raise_opset
 from .own import drop_unread_weights, own_quantisation
@@ -97,8 +98,19 @@ def finish(model: ir.Model) -> ir.Model:
 
 def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str = "cpu") -> Woven:
     """The first part of `weave`, for trying several ways of framing, then `finish`; the same arguments."""
-    model = loaded.model.clone()
-    names = Names(taken(model))
+    inside = (taken(body.loaded.model) for body in loaded.every_body)
+    woven = _chunk(loaded, plan, rules, provider, Names(taken(loaded.model).union(*inside)))
+    if any(loop.form is Form.SWEEP for loop in plan.loops):
+        raise_opset(woven.model, SWEEP_OPSET)
+    woven.model.metadata_props[METADATA] = json.dumps(describe(plan), sort_keys=True)
+    return woven
+
+
+def _chunk(
+    loaded: Loaded, whole: Plan, rules: Rules | None, provider: str, names: Names, home: str = ""
+) -> Woven:
+    """The model, or a body of it, with its regions and those of its own bodies chunked."""
+    model, plan = loaded.model.clone(), whole.at(home)
     rules = rules or Rules(loaded.graph, range(len(loaded.graph.ops)))
     weaving = _weaving(loaded, model, rules, names, provider)
     scopes = {loop.name: Scope(f"chunk/{loop.name}", names) for loop in plan.loops}
@@ -111,6 +123,10 @@ def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str 
     replaced = put_back(model, loaded.written, homes)
     if weaving.numbers is not None:
         weaving.numbers.place()
+    for body in loaded.bodies:
+        if any(region.home in body.homes for region in whole.regions):
+            inner = _chunk(body.loaded, whole, None, provider, names, body.home)
+            put_in(model.graph, body, inner.model.graph)
     model.graph.sort()
     members = {
         planned.name: (
@@ -124,9 +140,6 @@ def chunk(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str 
         )
         for planned in plan.regions
     }
-    if any(loop.form is Form.SWEEP for loop in plan.loops):
-        raise_opset(model, SWEEP_OPSET)
-    model.metadata_props[METADATA] = json.dumps(describe(plan), sort_keys=True)
     return Woven(model, plan, members, tuple(scope.tail for scope in scopes.values() if scope.tail), names)
 
 
@@ -170,6 +183,7 @@ def _described(planned: PlannedRegion) -> dict[str, object]:
         "outputs": [[cut.value, cut.position.axis] for cut in planned.region.outputs],
         **({"accumulates": carried.value} if (carried := planned.region.accumulator) else {}),
         **({"nested": inside} if inside else {}),
+        **({"body": planned.home} if planned.home else {}),
     }
 
 

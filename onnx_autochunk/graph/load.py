@@ -51,6 +51,8 @@ class Loaded:
         dims: sizes given to symbolic dimensions.
         written: what `write_out` replaced.
         dynamic: the sizes that the model can have; None for those of `dims` alone.
+        bodies: of its own If, Loop and Scan, where they are to be chunked.
+        closed: those that cannot be.
     """
 
     model: ir.Model
@@ -59,6 +61,51 @@ class Loaded:
     dims: Mapping[str, int]
     written: tuple[WrittenOut, ...] = ()
     dynamic: Dynamic | None = None
+    bodies: tuple[Enclosed, ...] = ()
+    closed: tuple[Closed, ...] = ()
+
+    @property
+    def every_body(self) -> Iterator[Enclosed]:
+        """The bodies and those in them."""
+        for body in self.bodies:
+            yield body
+            yield from body.loaded.every_body
+
+
+@dataclass(frozen=True)
+class Enclosed:
+    """A body of an If, Loop or Scan, as a model of its own.
+
+    Attributes:
+        home: names the body, in the whole model: `loop.body`, or `if.then_branch/loop.body`.
+        op: name of the node around it.
+        attribute: of that node.
+        loaded: the model: its inputs are the body's, then what the body reads of the graphs around it.
+        inputs: how many are the body's.
+        captures: names of what it reads of the graphs around it.
+    """
+
+    home: str
+    op: str
+    attribute: str
+    loaded: Loaded
+    inputs: int
+    captures: tuple[str, ...]
+
+    @property
+    def homes(self) -> frozenset[str]:
+        """Names of the body and of those in it."""
+        return frozenset((self.home, *(body.home for body in self.loaded.every_body)))
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Why a body is left as it is; the node around it, with a result of that and the bytes it takes."""
+
+    op: str
+    value: str
+    nbytes: int
+    reason: str
 
 
 def load(
@@ -116,11 +163,21 @@ class Unbound:
             bound = bind_dims(model, dims, shapes)
             if self.is_file:
                 infer.check_types(model)
-            if not _has_all_shapes(model):
-                infer.infer_shapes(model, whole_graph(model))
-            if bound and not _has_all_shapes(model):
-                forward.complete(model, whole_graph(model))
+            fill_in_shapes(model, every_size=bool(bound))
         return bound
+
+
+def fill_in_shapes(model: ir.Model, *, every_size: bool) -> None:
+    """Infer the shapes that the file does not tell, in place.
+
+    Args:
+        model: its inputs have shapes.
+        every_size: look for those that ONNX's inference leaves open, too.
+    """
+    if not _has_all_shapes(model):
+        infer.infer_shapes(model, whole_graph(model))
+    if every_size and not _has_all_shapes(model):
+        forward.complete(model, whole_graph(model))
 
 
 def read(source: Source) -> Unbound:
@@ -200,7 +257,7 @@ def derived(loaded: Loaded, model: ir.Model, written: tuple[WrittenOut, ...]) ->
     """What stands for a model in plans: the same with some of it written out."""
     new = derive(model, loaded.dims, dynamic=loaded.dynamic)
     graph = replace(new.graph, originals=_originals(new.graph, loaded.graph, written))
-    return replace(new, graph=graph, written=written)
+    return replace(new, graph=graph, written=written, bodies=loaded.bodies, closed=loaded.closed)
 
 
 def _originals(new: Graph, old: Graph, written: Sequence[WrittenOut]) -> dict[tuple[int, ...], Graph]:

@@ -87,6 +87,20 @@ def simulate(
     return _simulate(graph, _Settings(provider, reuse, fuse), order)
 
 
+def body_peaks(op: Op, graph: Graph, *, provider: str, reuse: bool) -> dict[str, int]:
+    """What one round of each body of an op holds, by attribute; arguments are those of `simulate`."""
+    return {
+        name: simulate(_scope(body, op, graph), provider=provider, reuse=reuse).peak_bytes
+        for name, body in op.subgraphs.items()
+    }
+
+
+def _scope(body: Graph, op: Op, graph: Graph) -> Graph:
+    """A body with the values of the graph around it that it reads."""
+    values = {name: graph.values[name] for name in op.captures} | dict(body.values)
+    return Graph(body.ops, values, body.inputs, body.outputs)
+
+
 def _simulate(graph: Graph, settings: _Settings, order: Sequence[int] | None) -> Timeline:
     running = _running(with_blocked_shapes(graph), settings, order)
     graph, calls = running.graph, running.calls
@@ -149,11 +163,9 @@ def _live_bytes(buffers: Sequence[Buffer], extra: Sequence[int]) -> tuple[int, .
 
 def _extra_bytes(op: Op, graph: Graph, settings: _Settings, present: frozenset[str]) -> int:
     def body_peak(body: Graph, there: frozenset[str]) -> int:
-        values = {name: graph.values[name] for name in op.captures} | dict(body.values)
-        scope = Graph(body.ops, values, body.inputs, body.outputs)
         order = None if settings.fuse else range(len(body.ops))  # ORT writes bodies in order, too
         inner = replace(settings, present=there, outer=frozenset(op.captures))
-        return _peak_without(_simulate(scope, inner, order), there)
+        return _peak_without(_simulate(_scope(body, op, graph), inner, order), there)
 
     if op.subgraphs:
         return body_bytes(op, graph, body_peak, present)

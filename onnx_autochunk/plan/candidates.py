@@ -50,6 +50,10 @@ class Candidate:
         """Last step of the interval."""
         return self.region.end + self.shift
 
+    def later(self, steps: int) -> Candidate:
+        """The candidate so many steps further on."""
+        return replace(self, shift=self.shift + steps) if steps else self
+
     @property
     def sweeps(self) -> bool:
         """True when an option of it does."""

@@ -31,9 +31,13 @@ class Fields:
         Raises:
             UsageError: there is none, or this is no object.
         """
-        if not isinstance(self.found, Mapping) or name not in self.found:
+        if not isinstance(self.found, Mapping) or not self.has(name):
             raise self.fail(name, "is missing")
         return self.found[name]
+
+    def has(self, name: str) -> bool:
+        """True when there is such a field."""
+        return isinstance(self.found, Mapping) and name in self.found
 
     def object(self, name: str) -> Fields:
         """The object in the field."""
@@ -82,7 +86,7 @@ class Fields:
 
     def flag(self, name: str) -> bool:
         """The truth in the field; false where there is none."""
-        return isinstance(self.found, Mapping) and name in self.found and self.found[name] is True
+        return self.has(name) and self.get(name) is True
 
     def choice(self, name: str, known: Sequence[str]) -> str:
         """The text in the field, one of those that are known."""

@@ -45,7 +45,7 @@ def _points(planner: Planner) -> Iterator[Point]:
     budget_bytes, floor_bytes = planner.timeline.peak_bytes, planner.floor_bytes
     step = (floor_bytes / max(budget_bytes, 1)) ** (1 / MOST)
     while (selection := planner.selected(budget_bytes)) is not None:
-        peak_bytes = peak_of(planner.timeline.live_bytes, selection)
+        peak_bytes = peak_of(planner.live_bytes, selection)
         loops = sum(1 + len(choice.option.feeds) for choice in selection.choices)
         yield Point(budget_bytes, peak_bytes, planner.slowdown_of(selection), loops)
         if peak_bytes <= floor_bytes:

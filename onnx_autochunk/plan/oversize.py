@@ -10,7 +10,7 @@ Inputs of the model and its weights are what they are, and do not count.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from math import prod
 
 from ..graph.model import Graph, Op, Origin, Value
@@ -44,7 +44,11 @@ def counts(graph: Graph, most: int | None) -> Iterator[int]:
 
 
 def charged(
-    live_bytes: Sequence[int], graph: Graph, order: Sequence[int], most: int | None
+    live_bytes: Sequence[int],
+    graph: Graph,
+    order: Sequence[int],
+    most: int | None,
+    apart: Collection[tuple[int, str]] = (),
 ) -> tuple[int, ...]:
     """What is held at each step, with what oversize values cost on top.
 
@@ -53,11 +57,13 @@ def charged(
         graph: what runs.
         order: index of the op that runs at each step.
         most: most elements of a value; None sets no limit.
+        apart: bodies that do not count, by op and attribute.
     """
 
     def touches(op: Op) -> bool:
         named = (graph.values.get(name) for name in (*op.outputs, *op.reads))
-        inside = (name for body in op.subgraphs.values() for name in oversize(body, most))
+        bodies = (body for name, body in op.subgraphs.items() if (op.index, name) not in apart)
+        inside = (name for body in bodies for name in oversize(body, most))
         return any(is_oversize(value, most) for value in named) or any(inside)
 
     if most is None:

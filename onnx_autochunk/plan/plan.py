@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..options import Form
 from .body import Body
@@ -57,6 +57,7 @@ class PlannedRegion:
         peak_after_bytes: predicted peak of the interval chunked.
         feeders: regions that run before this one and compute in chunks what it needs whole.
         nested: loops inside its body; a shorter last chunk does without.
+        home: the body of the model's own that it lies in; empty for the model's graph.
     """
 
     name: str
@@ -69,11 +70,12 @@ class PlannedRegion:
     peak_after_bytes: int
     feeders: tuple[PlannedRegion, ...] = ()
     nested: Nested | None = None
+    home: str = ""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Disjoint regions in execution order, with what they should cost.
+    """Disjoint regions in execution order, those in bodies last, with what they should cost.
 
     Attributes:
         budget_bytes: the budget that the selection was made for.
@@ -95,6 +97,10 @@ class Plan:
         """The plan that leaves everything as it is."""
         return cls((), budget_bytes, 1.0, 0.0)
 
+    def at(self, home: str) -> Plan:
+        """What of it lies in one graph: the model's own, or a body."""
+        return replace(self, regions=tuple(region for region in self.regions if region.home == home))
+
     @property
     def loops(self) -> tuple[PlannedRegion, ...]:
         """Every region that becomes a loop, feeders before what they feed."""
@@ -107,10 +113,11 @@ class Plan:
 
     @property
     def groups(self) -> tuple[tuple[PlannedRegion, ...], ...]:
-        """Regions between two ends at which no more is held than at the ends before and after."""
-        crossing = [region.crossing_bytes for region in self.regions]
+        """Regions of the model's graph between two ends at which no more is held than at those around."""
+        regions = self.at("").regions
+        crossing = [region.crossing_bytes for region in regions]
         found: list[list[PlannedRegion]] = [[]]
-        for at, region in enumerate(self.regions):
+        for at, region in enumerate(regions):
             found[-1].append(region)
             if crossing[at] <= min(crossing[max(at - 1, 0)], crossing[min(at + 1, len(crossing) - 1)]):
                 found.append([])

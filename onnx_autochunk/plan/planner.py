@@ -6,9 +6,10 @@ Source: DESIGN section 6.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 
 from ..cost.model import CostModel
 from ..cuda.placement import place
@@ -46,6 +47,10 @@ class Planner:
     Attributes:
         timeline: memory of the unchunked graph.
         candidates: every region worth its price.
+        home: the body of the model's own that the graph is; empty for the model's graph.
+        bodies: of its own If, Loop and Scan, by op and attribute; their bytes are with what is held around
+            them (`plan.enclosed`).
+        rounds: how often the graph runs.
     """
 
     graph: Graph
@@ -55,6 +60,45 @@ class Planner:
     lifetimes: Lifetimes
     seconds: Seconds
     candidates: Sequence[Candidate]
+    home: str = ""
+    bodies: Mapping[tuple[int, str], Planner] = field(default_factory=dict)
+    rounds: int = 1
+
+    @cached_property
+    def graphs(self) -> tuple[Planner, ...]:
+        """This one and those of all bodies, theirs included."""
+        return (self, *(inner for body in self.bodies.values() for inner in body.graphs))
+
+    @cached_property
+    def live_bytes(self) -> tuple[int, ...]:
+        """Held at each step of the unchunked graph; the steps of bodies follow."""
+        return tuple(held for planner in self.graphs for held in planner.timeline.live_bytes)
+
+    @cached_property
+    def _charged_bytes(self) -> tuple[int, ...]:
+        """The same with what oversize values cost on top."""
+        most = self.options.most_elements
+        return tuple(
+            held
+            for planner in self.graphs
+            for held in charged(
+                planner.timeline.live_bytes, planner.graph, planner.timeline.order, most, planner.bodies
+            )
+        )
+
+    @cached_property
+    def _every_candidate(self) -> tuple[Candidate, ...]:
+        """Candidates of all graphs, at their steps among `live_bytes`."""
+        return tuple(
+            found.later(start)
+            for start, planner in zip(self.starts, self.graphs, strict=True)
+            for found in planner.candidates
+        )
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """For each graph the first of its steps among `live_bytes`."""
+        return tuple(accumulate((len(planner.timeline.order) for planner in self.graphs[:-1]), initial=0))
 
     @cached_property
     def oversize(self) -> tuple[str, ...]:
@@ -86,18 +130,17 @@ class Planner:
 
         Sweeps hold less, but what their chunks leave behind is predicted less well.
         """
-        live_bytes = charged(
-            self.timeline.live_bytes, self.graph, self.timeline.order, self.options.most_elements
-        )
-        every = Selector(live_bytes, self.candidates)
-        if self.options.form is Form.SWEEP or not any(found.sweeps for found in self.candidates):
+        live_bytes, candidates = self._charged_bytes, self._every_candidate
+        every = Selector(live_bytes, candidates)
+        if self.options.form is Form.SWEEP or not any(found.sweeps for found in candidates):
             return (every,)
-        return Selector(live_bytes, tuple(_without_sweeps(self.candidates))), every
+        return Selector(live_bytes, tuple(_without_sweeps(candidates))), every
 
     @cached_property
     def baseline_seconds(self) -> float:
         """Predicted time of the unchunked graph."""
-        return self.seconds.total()
+        own = self.seconds.total() - sum(self.seconds.whole(op) for op in {op for op, _ in self.bodies})
+        return self.rounds * own + sum(body.baseline_seconds for body in self.bodies.values())
 
     @cached_property
     def floor_bytes(self) -> int:
@@ -143,26 +186,32 @@ class Planner:
 
     def plan_of(self, selection: Selection) -> Plan:
         """The plan that carries out a selection, which may have been made elsewhere."""
-        after = (0, *(choice.candidate.end + 1 for choice in selection.choices))
-        regions = tuple(
-            self._region(number, start, choice)
-            for number, (start, choice) in enumerate(zip(after, selection.choices, strict=False))
-        )
+        regions: list[PlannedRegion] = []
+        for first, planner in zip(self.starts, self.graphs, strict=True):
+            steps = range(first, first + len(planner.timeline.order))
+            regions += planner._regions([c.later(-first) for c in selection.choices if c.start in steps])
         return Plan(
-            regions,
+            tuple(regions),
             selection.budget_bytes,
             self.slowdown_of(selection),
             selection.load_seconds,
             resident_bytes=selection.resident_bytes,
         )
 
+    def _regions(self, choices: Sequence[Choice]) -> Iterator[PlannedRegion]:
+        """What is chosen in the graph itself."""
+        after = (0, *(choice.candidate.end + 1 for choice in choices))
+        for number, (start, choice) in enumerate(zip(after, choices, strict=False)):
+            yield self._region(number, start, choice)
+
     def _region(self, number: int, start: int, choice: Choice) -> PlannedRegion:
         region, option = materialise(choice.candidate, self.setting), choice.option
         before = max(self.timeline.live_bytes[region.start : region.end + 1])
-        name = f"{number:03d}_{_readable(region.results[-1])}"
-        inside = set(region.ops) - region.recomputed
+        inside = f"{_readable(self.home)}_" if self.home else ""
+        name = f"{inside}{number:03d}_{_readable(region.results[-1])}"
+        in_loop = set(region.ops) - region.recomputed
         alongside = tuple(
-            index for index in self.timeline.order[start : region.end + 1] if index not in inside
+            index for index in self.timeline.order[start : region.end + 1] if index not in in_loop
         )
         crossing, peak = self.lifetimes.crossing_bytes[region.end + 1], option.peak_bytes
         feeders = []
@@ -170,7 +219,15 @@ class Planner:
             made = materialise(choice.candidate, self.setting, feed.region)
             feeders.append(
                 PlannedRegion(
-                    f"{name}_feeder{at}", made, feed.form, feed.chunking, (), crossing, before, peak
+                    f"{name}_feeder{at}",
+                    made,
+                    feed.form,
+                    feed.chunking,
+                    (),
+                    crossing,
+                    before,
+                    peak,
+                    home=self.home,
                 )
             )
         return PlannedRegion(
@@ -184,6 +241,7 @@ class Planner:
             peak,
             tuple(feeders),
             None if option.nest is None else self._nested(choice, region, option.nest, name),
+            self.home,
         )
 
     def _nested(self, choice: Choice, region: Region, nest: Nest, name: str) -> Nested:

@@ -36,10 +36,18 @@ Record: TypeAlias = dict[str, object]
 
 def to_record(planner: Planner, plan: Plan) -> Record:
     """The plan and the model it is for, in plain dicts, lists, numbers and texts."""
-    graph, order = planner.graph, planner.setting.order
+    regions = {
+        inner.home: [
+            _region_record(inner.graph, inner.setting.order, planned)
+            for planned in plan.at(inner.home).regions
+        ]
+        for inner in planner.graphs
+    }
+    own = regions.pop("")
+    bodies = [{"body": home, "regions": found} for home, found in regions.items() if found]
     return {
         "schema": SCHEMA,
-        "model": asdict(identity(graph)),
+        "model": asdict(identity(planner.graph)),
         "predicted": {
             "budget_bytes": plan.budget_bytes,
             "slowdown": plan.predicted_slowdown,
@@ -47,7 +55,8 @@ def to_record(planner: Planner, plan: Plan) -> Record:
             "resident_bytes": plan.resident_bytes,
         },
         "frames": plan.frames.value,
-        "regions": [_region_record(graph, order, planned) for planned in plan.regions],
+        "regions": own,
+        **({"bodies": bodies} if bodies else {}),
     }
 
 
@@ -102,8 +111,7 @@ def restore(planner: Planner, forms: Sequence[Form], record: Mapping[str, object
     """
     fields = Fields(record)
     _check_model(fields, planner.graph)
-    reader = _reader(planner.setting, tuple(forms))
-    choices = tuple(reader.choices(fields.objects("regions")))
+    choices = tuple(_choices(planner, tuple(forms), fields))
     if not choices:
         raise UsageError("the plan holds no regions: it chunks nothing. Leave out --plan to search anew")
     predicted = fields.object("predicted")
@@ -118,6 +126,19 @@ def restore(planner: Planner, forms: Sequence[Form], record: Mapping[str, object
     )
     frames = Frames(fields.choice("frames", tuple(frames.value for frames in Frames)))
     return replace(plan, frames=frames, predicted_slowdown=predicted.real("slowdown"))
+
+
+def _choices(planner: Planner, forms: tuple[Form, ...], fields: Fields) -> Iterator[Choice]:
+    """What a plan chooses in the model's graph and in its bodies."""
+    records = {"": fields}
+    for body in fields.objects("bodies") if fields.has("bodies") else ():
+        if body.text("body") not in {inner.home for inner in planner.graphs}:
+            raise body.fail("body", "names a body that the model lacks")
+        records[body.text("body")] = body
+    for start, inner in zip(planner.starts, planner.graphs, strict=True):
+        if inner.home in records:
+            regions = records[inner.home].objects("regions")
+            yield from (choice.later(start) for choice in _reader(inner.setting, forms).choices(regions))
 
 
 def _check_model(fields: Fields, graph: Graph) -> None:

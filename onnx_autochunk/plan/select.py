@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from math import inf
 
@@ -35,6 +35,15 @@ class Choice:
 
     candidate: Candidate
     option: Option
+
+    @property
+    def start(self) -> int:
+        """First step of the interval."""
+        return self.candidate.start
+
+    def later(self, steps: int) -> Choice:
+        """The choice so many steps further on."""
+        return replace(self, candidate=self.candidate.later(steps))
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,11 +70,11 @@ def transformer(layers: int, *, tokens: int = 256, width: int = 32, heads: int =
     text = f"({value} x) => ({value} y) {{ x0 = Neg(x) {body} y = Neg({sources[-1]}) }}"
     weights: dict[str, Sequence[int]] = {"scale": ()}
     for name in names:
-        weights.update({f"{name}{weight}": shape for weight, shape in _weights(width)})
+        weights.update({f"{name}{weight}": shape for weight, shape in layer_weights(width)})
     return model(text, weights, split=[1, tokens, heads, width // heads], join=[1, tokens, width])
 
 
-def _weights(width: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+def layer_weights(width: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield from ((name, (width,)) for name in "g1 b1 g2 b2 bq bk bv bo bd".split())
     yield from ((name, (width, width)) for name in "wq wk wv wo".split())
     yield from (("wu", (width, 4 * width)), ("bu", (4 * width,)), ("wd", (4 * width, width)))
