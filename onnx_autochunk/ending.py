@@ -82,7 +82,7 @@ class Ending:
             self._facts(status),
             message=why,
             budget_met=False if status is Status.MISSED and self.goal.budget_bytes is not None else None,
-            refusals=() if best is None else self._refusals(best),
+            refusals=self._refusals(best),
         )
         model = released(self.original.model, self.original.dynamic)
         return Result(model, None, report, self.stages.options, self.source)
@@ -203,12 +203,13 @@ class Ending:
             plan=self._plan_record(trial),
         )
 
-    def _refusals(self, trial: Trial) -> tuple[Refusal, ...]:
+    def _refusals(self, trial: Trial | None) -> tuple[Refusal, ...]:
+        """Bodies that are left as they are, then large values that a trial leaves."""
         planner, closed = self.trials.planner, self.trials.loaded.closed
         left = [Refusal(body.value, body.nbytes, body.op, body.reason) for body in closed]
         found = [
             refusal
-            for inner in planner.graphs
+            for inner in (() if trial is None else planner.graphs)
             for refusal in refusals(
                 inner.graph, planner.timeline, trial.plan.at(inner.home), inner.setting.rules
             )
