@@ -207,13 +207,11 @@ class Ending:
         """Bodies that are left as they are, then large values that a trial leaves."""
         planner, closed = self.trials.planner, self.trials.loaded.closed
         left = [Refusal(body.value, body.nbytes, body.op, body.reason) for body in closed]
-        found = [
-            refusal
-            for inner in (() if trial is None else planner.graphs)
-            for refusal in refusals(
-                inner.graph, planner.timeline, trial.plan.at(inner.home), inner.setting.rules
-            )
-        ]
+        found: list[Refusal] = []
+        if trial is not None:
+            for inner in planner.graphs:
+                plan = trial.plan.at(inner.home)
+                found += refusals(inner.graph, planner.timeline, plan, inner.setting.rules)
         found.sort(key=lambda refusal: -refusal.bytes)
         return (*left[:MOST_REFUSALS], *found[:MOST_REFUSALS])
 

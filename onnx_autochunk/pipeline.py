@@ -74,12 +74,12 @@ def run(source: Source, options: Options, progress: Progress | None = None) -> R
 
 def _searched(stages: Stages, loaded: Loaded, path: Path | None, bench: Bench) -> Result:
     """Plan and measure until the goal is met, and say what came of it."""
-    options, predicted = stages.options, _simulated(stages, loaded)
+    options, (known, predicted) = stages.options, _analyzed(stages, loaded)
     with stages.stage("search"):
-        trials, excess = _trials(options, loaded, searches=True), ""
+        trials, excess = _trials(options, known, searches=True), ""
         if options.best_effort and (left := trials.planner.unavoidable):
             excess = elements_message(trials.planner, left, ())
-            trials = _least_oversize(trials, loaded)
+            trials = _least_oversize(trials, known)
             excess += f". The smallest limit that can be kept is {trials.planner.options.most_elements}"
     before = _before(stages, loaded, predicted, bench)
     goal = _goal(options, before, trials)
@@ -113,8 +113,8 @@ def _least_oversize(trials: Trials, loaded: Loaded) -> Trials:
 
 def _replayed(stages: Stages, loaded: Loaded, path: Path | None, saved: SavedPlan, bench: Bench) -> Result:
     """Carry out a plan that was made before."""
-    options, predicted = stages.options, _simulated(stages, loaded)
-    trials = _trials(options, loaded, searches=False)
+    options, (known, predicted) = stages.options, _analyzed(stages, loaded)
+    trials = _trials(options, known, searches=False)
     plan = restore(trials.planner, usable_forms(loaded, options), saved.record)
     before = _before(stages, loaded, predicted, bench)
     goal = _goal(options, before, trials)
@@ -126,23 +126,19 @@ def _replayed(stages: Stages, loaded: Loaded, path: Path | None, saved: SavedPla
 
 def _loaded(source: Source, options: Options) -> Loaded:
     if options.fix_dims:
-        loaded = load(source, dims=options.dims, shapes=options.input_shapes)
-    else:
-        examples = {} if options.input_data is None else read_shapes(options.input_data)
-        loaded = load_open(
-            source,
-            dims=options.dims,
-            shapes=options.input_shapes,
-            examples=examples,
-            provider=options.provider,
-        )
-    return with_bodies(loaded, options.provider) if options.include_subgraphs else loaded
+        return load(source, dims=options.dims, shapes=options.input_shapes)
+    examples = {} if options.input_data is None else read_shapes(options.input_data)
+    return load_open(
+        source, dims=options.dims, shapes=options.input_shapes, examples=examples, provider=options.provider
+    )
 
 
-def _simulated(stages: Stages, loaded: Loaded) -> int:
-    """The predicted peak of the original."""
+def _analyzed(stages: Stages, loaded: Loaded) -> tuple[Loaded, int]:
+    """The model, with its bodies if they are to be chunked, and the predicted peak of the original."""
+    options = stages.options
     with stages.stage("analyze"):
-        return simulate(loaded.graph, provider=stages.options.provider).peak_bytes
+        known = with_bodies(loaded, options.provider) if options.include_subgraphs else loaded
+        return known, simulate(known.graph, provider=options.provider).peak_bytes
 
 
 def _trials(options: Options, loaded: Loaded, *, searches: bool) -> Trials:

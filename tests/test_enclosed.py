@@ -16,6 +16,8 @@ from onnx_autochunk import autochunk
 from onnx_autochunk.errors import UsageError
 from onnx_autochunk.graph.enclosed import with_bodies
 from onnx_autochunk.graph.load import load
+from onnx_autochunk.options import Options
+from onnx_autochunk.pipeline import _trials
 from onnx_autochunk.plan.enclosed import rounds
 from onnx_autochunk.report.record import Report, Status
 from onnx_autochunk.verify.measure import measure_peak
@@ -106,9 +108,9 @@ def test_a_plan_with_bodies_is_carried_out_again(name: str, tmp_path: Path) -> N
 def test_a_plan_for_a_body_that_is_not_there_is_refused() -> None:
     plan = autochunk(looped(), budget="50%", include_subgraphs=True, no_verify=True).report.plan
     assert plan is not None
-    (body,) = plan["bodies"]  # type: ignore[misc]  # a list, as written
+    bodies = [{"body": "another", "regions": []}]
     with pytest.raises(UsageError, match=r"bodies\[0\].body names a body that the model lacks"):
-        autochunk(looped(), plan={**plan, "bodies": [{**body, "body": "another"}]}, no_verify=True)
+        autochunk(looped(), plan={**plan, "bodies": bodies}, no_verify=True)
 
 
 LARGE: Mapping[str, onnx.ModelProto] = {
@@ -159,6 +161,28 @@ def test_bodies_are_left_alone_where_sizes_are_open() -> None:
     report = autochunk(model, include_subgraphs=True, no_verify=True).report
     (reason,) = _reasons(report)
     assert "sizes are open" in reason and "--fix-dims" in reason
+
+
+def test_what_is_not_chunked_is_what_was_given(tmp_path: Path) -> None:
+    """Shapes that are found in bodies are not written into it."""
+    model = looped(carried="float[1,N,32]")
+    results = [
+        autochunk(model, budget="1GB", include_subgraphs=option, no_verify=True) for option in (True, False)
+    ]
+    assert [result.report.status for result in results] == [Status.UNCHANGED] * 2
+    files = [
+        _written(result, tmp_path / "out.onnx").SerializeToString(deterministic=True) for result in results
+    ]
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("name", sorted(MODELS.keys() - {"if, one weight"}))  # whose Einsums are written out in plans
+def test_all_graphs_together_hold_what_the_model_holds(name: str) -> None:
+    options = Options(include_subgraphs=True)
+    known = with_bodies(load(MODELS[name]()))
+    planner = _trials(options, known, searches=False).planner
+    assert len(planner.graphs) == 1 + len(list(known.every_body)) > 1
+    assert max(planner.live_bytes) == pytest.approx(planner.timeline.peak_bytes, rel=0.06)
 
 
 def test_a_body_runs_as_often_as_can_be_known() -> None:

@@ -21,24 +21,25 @@ FIRST = {"If": (1, 0), "Loop": (2, 1), "Scan": (0, 0)}
 
 
 def with_bodies(loaded: Loaded, provider: str = "cpu", around: str = "") -> Loaded:
-    """The model with what is known of its bodies; shapes that are found of their values are written into it.
+    """A copy of the model with its bodies, and with the shapes that were found of values in them.
 
     Args:
-        loaded: its model is changed in place.
+        loaded: stays as it is, and shares its weights.
         provider: the execution provider that is planned for.
         around: the body that it is, if it is one.
     """
+    if not any(op.subgraphs for op in loaded.graph.ops):
+        return loaded
+    copy = derive(loaded.model.clone(), loaded.dims, dynamic=loaded.dynamic)
     found: list[Enclosed | Closed] = []
-    for node in loaded.nodes:
+    for node in copy.nodes:
         for attribute in _bodies(node):
             home = "/".join(filter(None, (around, f"{node.name}.{attribute}")))
-            found.append(_enclosed(loaded, node, attribute, home, provider))
-    if not found:
-        return loaded
+            found.append(_enclosed(copy, node, attribute, home, provider))
     bodies = tuple(body for body in found if isinstance(body, Enclosed))
     closed = [body for body in found if isinstance(body, Closed)]
     closed += [inner for body in bodies for inner in body.loaded.closed]
-    known = derive(loaded.model, loaded.dims, dynamic=loaded.dynamic)
+    known = derive(copy.model, loaded.dims, dynamic=loaded.dynamic)
     return replace(known, bodies=bodies, closed=tuple(closed))
 
 
@@ -130,9 +131,8 @@ def _shape_inputs(graph: ir.Graph, node: ir.Node) -> None:
     first, _ = FIRST[node.op_type]
     states = len(node.inputs) - node.attributes.get_int("num_scan_inputs", 0)
     axes = node.attributes.get_ints("scan_input_axes", [0] * (len(node.inputs) - states))
-    for at, operand in enumerate(node.inputs[first:], start=first):
-        value = graph.inputs[at]
-        if operand is None or operand.shape is None or is_known(value):
+    for at, (operand, value) in enumerate(zip(node.inputs, graph.inputs, strict=False)):
+        if at < first or operand is None or operand.shape is None or is_known(value):
             continue
         sizes = list(operand.shape)
         if at >= states:
