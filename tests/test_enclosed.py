@@ -21,7 +21,7 @@ from onnx_autochunk.pipeline import _trials
 from onnx_autochunk.plan.enclosed import rounds
 from onnx_autochunk.report.record import Report, Status
 from onnx_autochunk.verify.measure import measure_peak
-from tests.emit.regions import nodes
+from tests.emit.regions import bodies, nodes
 from tests.plan.enclosing import branched, growing, looped, nested, scanned, shared
 
 Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
@@ -82,7 +82,9 @@ def _check_names(model: onnx.ModelProto, chunked: onnx.ModelProto) -> None:
     made = [name for node in nodes(chunked.graph) for name in (node.name, *node.output) if "chunk/" in name]
     assert made and len(set(made)) == len(made)
     read = {name for node in nodes(chunked.graph) for name in node.input}
-    assert {weight.name for weight in chunked.graph.initializer} <= read
+    outer = {weight.name for weight in chunked.graph.initializer}
+    assert not outer & {weight.name for body in bodies(chunked.graph) for weight in body.initializer}
+    assert outer <= read
     assert [value.name for value in chunked.graph.output] == [value.name for value in model.graph.output]
 
 
@@ -193,3 +195,14 @@ def test_a_body_runs_as_often_as_can_be_known() -> None:
         graph = with_bodies(load(model)).graph
         (op,) = (op for op in graph.ops if op.subgraphs)
         assert rounds(op, graph) == times
+
+
+def test_what_chunking_takes_counts_for_every_round() -> None:
+    options = Options(include_subgraphs=True)
+    once, often = (_trials(options, with_bodies(load(looped(n))), searches=True).planner for n in (1, 10))
+    (one,), (many,) = once.bodies.values(), often.bodies.values()
+    assert one.candidates and len(one.candidates) == len(many.candidates)
+    for few, more in zip(one.candidates, many.candidates, strict=True):
+        seconds = [10 * option.extra_seconds for option in few.options]
+        assert [option.extra_seconds for option in more.options] == pytest.approx(seconds)
+    assert often.baseline_seconds == pytest.approx(once.baseline_seconds + 9 * one.baseline_seconds)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from .load import SMALL_ELEMENTS, Closed, Enclosed, Loaded, derive, fill_in_shapes, write_out
+from .load import Closed, Enclosed, Loaded, derive, fill_in_shapes, write_out
 from .model import Origin, Value
 from .written import is_known
 
@@ -107,12 +107,12 @@ def _own(graph: ir.Graph, loaded: Loaded, captured: Sequence[ir.Value], readers:
     inside = set(graph.all_nodes())
     for value in captured:
         tensor = _constant(loaded.graph.values[str(value.name)], value)
-        is_shared = any(user not in readers for user, _ in value.uses())
+        is_shared = value.is_graph_input() or any(user not in readers for user, _ in value.uses())
         stand_in = ir.Value(name=value.name, type=value.type, shape=value.shape, const_value=tensor)
         for user, at in tuple(value.uses()):
             if user in inside:
                 user.replace_input_with(at, stand_in)
-        if tensor is None or (is_shared and tensor.size > SMALL_ELEMENTS):
+        if tensor is None or (is_shared and tensor.dtype.is_floating_point()):
             graph.inputs.append(stand_in)
         if tensor is not None:
             graph.register_initializer(stand_in)
