@@ -49,9 +49,7 @@ def _bodies(node: ir.Node) -> Iterator[str]:
         yield from (a.name for a in node.attributes.values() if a.type == ir.AttributeType.GRAPH)
 
 
-def _enclosed(
-    loaded: Loaded, node: ir.Node, attribute: str, home: str, provider: str
-) -> Enclosed | Closed:
+def _enclosed(loaded: Loaded, node: ir.Node, attribute: str, home: str, provider: str) -> Enclosed | Closed:
     """A body as a model, or why it is left as it is."""
     if loaded.dynamic is not None:
         return _closed(
