@@ -80,7 +80,7 @@ def _searched(stages: Stages, loaded: Loaded, path: Path | None, bench: Bench) -
         if options.best_effort and (left := trials.planner.unavoidable):
             excess = elements_message(trials.planner, left, ())
             trials = _least_oversize(trials, known)
-            excess += f". The smallest limit that can be kept is {trials.planner.options.most_elements}"
+            excess += f". A limit of {trials.planner.options.most_elements} can be kept"
     before = _before(stages, loaded, predicted, bench)
     goal = _goal(options, before, trials)
     attempts = Attempts(stages, trials, bench, goal)
@@ -99,9 +99,15 @@ def _searched(stages: Stages, loaded: Loaded, path: Path | None, bench: Bench) -
 
 
 def _least_oversize(trials: Trials, loaded: Loaded) -> Trials:
-    """The same for the smallest limit on elements that can be kept, at most what the original has."""
+    """The same for the smallest limit on elements that can be kept, of those that are tried.
+
+    They are what values of the original have, and up to that the limit asked for, doubled and doubled again.
+    """
     options = trials.planner.options
-    limits = sorted(set(counts(trials.planner.graph, options.most_elements)))
+    most = options.most_elements
+    assert most is not None, "something is oversize"
+    sizes = set(counts(trials.planner.graph, most))
+    limits = sorted(sizes | {most << times for times in range(1, (max(sizes) // most).bit_length())})
 
     @cache
     def relaxed(limit: int) -> Trials:
