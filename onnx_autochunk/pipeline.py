@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from .attempts import Attempts
-from .collection import collection_put_off
+from .collection import collection_put_off, spare
 from .cost.model import CostModel
 from .emit.weave import METADATA, usable_forms
 from .ending import Ending
@@ -159,7 +159,9 @@ def _trials(options: Options, loaded: Loaded, *, searches: bool) -> Trials:
         }
         return enclosing(made, bodies) if bodies else made
 
-    return Trials(planner(rewritable), rewritable)
+    trials = Trials(planner(rewritable), rewritable)
+    spare()
+    return trials
 
 
 def _before(stages: Stages, loaded: Loaded, predicted_bytes: int, bench: Bench) -> Cost:
