@@ -81,6 +81,7 @@ def _searched(stages: Stages, loaded: Loaded, path: Path | None, bench: Bench) -
             excess = elements_message(trials.planner, left, ())
             trials = _least_oversize(trials, known)
             excess += f". A limit of {trials.planner.options.most_elements} can be kept"
+    spare()
     before = _before(stages, loaded, predicted, bench)
     goal = _goal(options, before, trials)
     attempts = Attempts(stages, trials, bench, goal)
@@ -159,9 +160,7 @@ def _trials(options: Options, loaded: Loaded, *, searches: bool) -> Trials:
         }
         return enclosing(made, bodies) if bodies else made
 
-    trials = Trials(planner(rewritable), rewritable)
-    spare()
-    return trials
+    return Trials(planner(rewritable), rewritable)
 
 
 def _before(stages: Stages, loaded: Loaded, predicted_bytes: int, bench: Bench) -> Cost:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ..graph.load import Enclosed
+from ..graph.written import is_unread
 
 
 def put_in(graph: ir.Graph, body: Enclosed, chunked: ir.Graph) -> None:
@@ -29,9 +30,6 @@ def put_in(graph: ir.Graph, body: Enclosed, chunked: ir.Graph) -> None:
             old.replace_input_with(at, None)
     node.attributes[body.attribute] = ir.AttrGraph(body.attribute, chunked)
     for name in body.captures:
-        if name in graph.initializers and _is_unread(graph.initializers[name]):
+        weight = graph.initializers.get(name)
+        if weight is not None and is_unread(weight) and not weight.is_graph_input():
             del graph.initializers[name]
-
-
-def _is_unread(value: ir.Value) -> bool:
-    return not (value.uses() or value.is_graph_output() or value.is_graph_input())

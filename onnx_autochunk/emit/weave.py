@@ -82,9 +82,7 @@ def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str 
         rules: of its ops, where they have been looked up before.
         provider: the execution provider that it is written for.
     """
-    woven = chunk(loaded, plan, rules, provider)
-    _frame(woven.model, plan.groups, plan.frames, woven.members, woven.tails, woven.names)
-    return finish(woven.model)
+    return finish(chunk(loaded, plan, rules, provider).framed(plan.frames, in_place=True))
 
 
 def finish(model: ir.Model) -> ir.Model:

@@ -452,8 +452,9 @@ def _dtype(dtype: ir.DataType | None) -> str:
 
 
 def _shape(shape: ir.Shape | None) -> tuple[int, ...] | None:
-    dims = (None,) if shape is None else shape.dims
-    return dims if all(isinstance(dim, int) for dim in dims) else None  # type: ignore[return-value]
+    if shape is None or not all(isinstance(dim, int) for dim in shape):
+        return None
+    return shape.dims  # type: ignore[return-value]  # checked on the line above
 
 
 def _plain(attribute: ir.Attr) -> object:

@@ -53,7 +53,7 @@ def take_out(
     read = {value for node in originals for value in node.inputs if value is not None}
     graph.remove(originals, safe=True)
     for value in read:
-        if value.is_initializer() and not value.is_graph_input() and _is_unread(value):
+        if value.is_initializer() and not value.is_graph_input() and is_unread(value):
             del graph.initializers[str(value.name)]
     names = tuple(str(value.name) for value in constants)
     return WrittenOut(kept, tuple(str(node.name) for node in nodes), names, shares)
@@ -108,7 +108,7 @@ def put_back(
             for one, found in standing:
                 replaced |= dict.fromkeys(found, _put_back(graph, values, one, found))
     for name in {name for one in written for name in one.constants}:
-        if name in graph.initializers and _is_unread(graph.initializers[name]):
+        if name in graph.initializers and is_unread(graph.initializers[name]):
             del graph.initializers[name]
     return replaced
 
@@ -180,7 +180,8 @@ def _stub(value: ir.Value) -> ir.Value:
     )
 
 
-def _is_unread(value: ir.Value) -> bool:
+def is_unread(value: ir.Value) -> bool:
+    """True when no node reads a value, and whoever runs the model does not get it."""
     return not value.uses() and not value.is_graph_output()
 
 
