@@ -16,6 +16,7 @@ from onnx_autochunk import autochunk
 from onnx_autochunk.errors import UsageError
 from onnx_autochunk.graph.enclosed import with_bodies
 from onnx_autochunk.graph.load import load
+from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Options
 from onnx_autochunk.pipeline import _trials
 from onnx_autochunk.plan.enclosed import rounds
@@ -135,6 +136,23 @@ def test_less_is_held_as_measured(name: str, tmp_path: Path) -> None:
     assert after.activation_peak_bytes <= 0.4 * before.activation_peak_bytes
     _check_close(before.activation_peak_bytes, result.report.baseline.predicted_peak_bytes)
     _check_close(after.activation_peak_bytes, result.report.chunked.predicted_peak_bytes)
+
+
+@pytest.mark.parametrize("rounds", [2, 4])
+@pytest.mark.parametrize("carried", ["", "float[1,N,512]"])
+def test_a_loop_of_several_rounds_holds_what_is_predicted(rounds: int, carried: str, tmp_path: Path) -> None:
+    """What a round was given is there beside what it makes, and ONNX infers no shape of either."""
+    model = looped(rounds, width=512, carried=carried)
+    onnx.save(model, tmp_path / "in.onnx")
+    found = measure_peak(tmp_path / "in.onnx", _inputs(model, True), threads=1, default_session=False)
+    graph = with_bodies(load(model)).graph
+    assert simulate(graph).peak_bytes == pytest.approx(found.activation_peak_bytes, rel=0.03)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_bodies_give_has_a_shape(name: str) -> None:
+    graph = with_bodies(load(MODELS[name]())).graph
+    assert all(graph.shape(output) is not None for op in graph.ops for output in op.outputs)
 
 
 def _check_close(measured: int, predicted: int | None) -> None:

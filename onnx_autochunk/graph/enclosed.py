@@ -33,9 +33,11 @@ def with_bodies(loaded: Loaded, provider: str = "cpu", around: str = "") -> Load
     copy = derive(loaded.model.clone(), loaded.dims, dynamic=loaded.dynamic)
     found: list[Enclosed | Closed] = []
     for node in copy.nodes:
-        for attribute in _bodies(node):
+        for attribute in (names := tuple(_bodies(node))):
             home = "/".join(filter(None, (around, f"{node.name}.{attribute}")))
             found.append(_enclosed(copy, node, attribute, home, provider))
+        if names and not all(map(is_known, node.outputs)):
+            fill_in_shapes(copy.model, every_size=True)  # of what reads its results, other bodies among that
     bodies = tuple(body for body in found if isinstance(body, Enclosed))
     closed = [body for body in found if isinstance(body, Closed)]
     closed += [inner for body in bodies for inner in body.loaded.closed]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from .model import Graph, Value
 from .sizes import MAX_ELEMENTS, elements_of
 from .written import is_known
+
+Found: TypeAlias = tuple[ir.Value, tuple[int, ...], ir.DataType]
 
 
 def complete(model: ir.Model, graph: Graph) -> None:
@@ -33,18 +36,28 @@ def complete(model: ir.Model, graph: Graph) -> None:
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in model.opset_imports.items()]
     for op in graph.ops:
         node = nodes[op.name]
-        if not op.domain and not op.subgraphs and not all(map(is_known, node.outputs)):
-            for value, kind in _inferred(node, values, op.version, opsets):
-                shape = tuple(dim.dim_value for dim in kind.tensor_type.shape.dim)
-                value.shape, value.dtype = ir.Shape(shape), ir.DataType(kind.tensor_type.elem_type)
+        if not op.domain and not all(map(is_known, node.outputs)):
+            found = _kept(node) if op.subgraphs else _inferred(node, values, op.version, opsets)
+            for value, shape, dtype in found:
+                value.shape, value.dtype = ir.Shape(shape), dtype
                 values[str(value.name)] = replace(values[str(value.name)], shape=shape)
         for name, data in elements_of(op, values, known):
             values[name] = replace(values[name], data=data, shape=data.shape)
 
 
+def _kept(node: ir.Node) -> Iterator[Found]:
+    """Results of a Loop whose body gives back the shape that it is given first, which then never changes."""
+    if node.op_type != "Loop":
+        return
+    body = node.attributes["body"].as_graph()
+    for first, result, value in zip(node.inputs[2:], body.outputs[1:], node.outputs, strict=False):
+        if first is not None and first.dtype is not None and is_known(first) and first.shape == result.shape:
+            yield value, tuple(first.shape.numpy()), first.dtype
+
+
 def _inferred(
     node: ir.Node, values: dict[str, Value], version: int, opsets: list[onnx.OperatorSetIdProto]
-) -> Iterator[tuple[ir.Value, onnx.TypeProto]]:
+) -> Iterator[Found]:
     """The results of which all sizes can be found."""
     operands = [value for value in node.inputs if value is not None and value.dtype is not None]
     types = {
@@ -69,5 +82,6 @@ def _inferred(
         kind = found.get(str(value.name))
         if kind is None or not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
             continue
-        if all(dim.HasField("dim_value") for dim in kind.tensor_type.shape.dim):
-            yield value, kind
+        dims = kind.tensor_type.shape.dim
+        if all(dim.HasField("dim_value") for dim in dims):
+            yield value, tuple(dim.dim_value for dim in dims), ir.DataType(kind.tensor_type.elem_type)

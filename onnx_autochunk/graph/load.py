@@ -163,7 +163,8 @@ class Unbound:
             bound = bind_dims(model, dims, shapes)
             if self.is_file:
                 infer.check_types(model)
-            fill_in_shapes(model, every_size=bool(bound))
+            loops = any(node.op_type == "Loop" for node in model.graph)
+            fill_in_shapes(model, every_size=bool(bound) or loops)
         return bound
 
 

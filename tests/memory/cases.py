@@ -149,6 +149,12 @@ BODIES = {
         z = Loop<body = b (int64 i, bool c, {X} s) => (bool d, {X} o) <{X} p> {{ d = Identity(c) p = Exp(s)
         o = Neg(p) }}>(n, t, h) y = Exp(z)""",
     ),
+    "loop_says_no_shape": (
+        f"({X} x) => ({X} y)",
+        f"""h = Exp(x) n = Constant<value=int64 {{2}}>() t = Constant<value=bool {{1}}>()
+        z = Loop<body = b (int64 i, bool c, {X} s) => (bool d, {X} o) <{X} p> {{ d = Identity(c) p = Exp(s)
+        o = Neg(p) }}>(n, t, h) u = Exp(z) v = Erf(u) y = Add(u, v)""",
+    ),
     "if": (
         f"({X} x, bool c) => ({X} y)",
         f"""h = Exp(x) z = If<then_branch = a () => ({X} o) <{X} p, float[1024,8192] q, float[1024,8192] r>
