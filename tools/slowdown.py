@@ -29,8 +29,10 @@ from rich.table import Table
 
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import usable_forms
-from onnx_autochunk.graph.load import Loaded, load, write_out
+from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.graph.save import save
+from onnx_autochunk.graph.stand_ins import write_out
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.plan import Plan, PlannedRegion
 from onnx_autochunk.plan.planner import make_planner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ..graph.load import Enclosed
+from ..graph.loaded import Enclosed
 from ..graph.written import is_unread
 
 

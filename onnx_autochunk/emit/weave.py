@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from ..cuda.kernels import loses_kernel
 from ..errors import UsageError
-from ..graph.load import Loaded
+from ..graph.loaded import Loaded
 from ..graph.names import Names
 from ..graph.numbers import Numbers
 from ..graph.quantised import unfuse

@@ -12,8 +12,11 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from .load import Closed, Enclosed, Loaded, derive, fill_in_shapes, write_out
+from .derive import derive
+from .load import fill_in_shapes
+from .loaded import Closed, Enclosed, Loaded
 from .model import Origin, Value
+from .stand_ins import write_out
 from .written import is_known
 
 # Operands, and results of the body, in front of what is handed on: the count and the condition.

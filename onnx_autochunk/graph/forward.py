@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from .model import Graph, Value
 from .sizes import MAX_ELEMENTS, elements_of
-from .written import is_known
+from .written import Shape, is_known, shape_of
 
-Found: TypeAlias = tuple[ir.Value, tuple[int, ...], ir.DataType]
+Found: TypeAlias = tuple[ir.Value, Shape, ir.DataType]
 
 
 def complete(model: ir.Model, graph: Graph) -> None:
@@ -51,8 +51,8 @@ def _kept(node: ir.Node) -> Iterator[Found]:
         return
     body = node.attributes["body"].as_graph()
     for first, result, value in zip(node.inputs[2:], body.outputs[1:], node.outputs, strict=False):
-        if first is not None and first.dtype is not None and is_known(first) and first.shape == result.shape:
-            yield value, tuple(first.shape.numpy()), first.dtype
+        if first is not None and first.dtype and is_known(first) and first.shape == result.shape:
+            yield value, shape_of(first), first.dtype
 
 
 def _inferred(

@@ -14,7 +14,8 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from . import forward, infer
-from .load import Loaded, derive, whole_graph
+from .derive import derive, whole_graph
+from .loaded import Loaded
 
 WITHOUT_KERNEL = frozenset(
     "Bernoulli CastLike CenterCropPad GroupNormalization Mish NegativeLogLikelihoodLoss "

@@ -14,24 +14,16 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from ..errors import AutochunkError
+from .derive import derive, whole_graph
 from .dynamic import Atom, Dims, Dynamic, bindings
-from .load import (
-    Loaded,
-    Source,
-    Unbound,
-    check_sizes,
-    derive,
-    derived,
-    read,
-    whole_graph,
-    write_out,
-    written_out,
-)
+from .load import Source, Unbound, check_sizes, read
+from .loaded import Loaded
 from .model import Graph, Origin
 from .names import Names
 from .numbers import OPEN, Numbers
 from .quantised import fuse
 from .repeated import Repeats, large, repeat
+from .stand_ins import derived, write_out, written_out
 from .written import taken
 
 logger = logging.getLogger(__name__)

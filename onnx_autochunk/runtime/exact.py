@@ -15,7 +15,8 @@ from pathlib import Path
 import onnx_ir as ir
 
 from ..errors import AutochunkError, ModelError, UsageError
-from ..graph.load import derive, load, whole_graph
+from ..graph.derive import derive, whole_graph
+from ..graph.load import load
 from ..graph.model import Graph
 from ..memory.lifetime import Timeline, simulate
 from .optimized import optimized_model

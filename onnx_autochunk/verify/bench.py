@@ -12,8 +12,8 @@ from pathlib import Path
 import onnx_ir as ir
 
 from ..errors import VerificationError
+from ..graph.derive import derive
 from ..graph.dynamic import Dynamic
-from ..graph.load import derive
 from ..graph.numbers import released
 from ..graph.save import save
 from ..memory.lifetime import simulate

@@ -9,7 +9,7 @@ import pytest
 
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.cost.packing import packing_seconds
-from onnx_autochunk.graph.load import derive
+from onnx_autochunk.graph.derive import derive
 from onnx_autochunk.graph.model import Graph
 
 MODEL = CostModel.load()

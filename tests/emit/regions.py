@@ -13,7 +13,8 @@ import onnxruntime as ort
 from onnx import helper, numpy_helper, parser
 
 from onnx_autochunk.axes import Position
-from onnx_autochunk.graph.load import Loaded, load
+from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.chunking import Chunking
 from onnx_autochunk.plan.grow import Setting, grow

@@ -12,8 +12,9 @@ from onnx import helper
 
 from onnx_autochunk.cuda.check import check
 from onnx_autochunk.emit.weave import METADATA, weave
+from onnx_autochunk.graph.derive import derive
 from onnx_autochunk.graph.functions import defined
-from onnx_autochunk.graph.load import derive, load
+from onnx_autochunk.graph.load import load
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.hosts import sweep_hosts
 from onnx_autochunk.plan.plan import Plan

@@ -13,7 +13,8 @@ import pytest
 
 from onnx_autochunk.axes import Position
 from onnx_autochunk.emit.weave import weave
-from onnx_autochunk.graph.load import Loaded, derive
+from onnx_autochunk.graph.derive import derive
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.graph.numbers import released
 from onnx_autochunk.graph.several import load_open
 from onnx_autochunk.memory.lifetime import simulate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from onnx_autochunk.emit.weave import weave
-from onnx_autochunk.graph.load import derive
+from onnx_autochunk.graph.derive import derive
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.feeders import front_of, in_place

@@ -19,7 +19,9 @@ import onnx_ir as ir
 
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import chunk
-from onnx_autochunk.graph.load import Loaded, load, write_out
+from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.loaded import Loaded
+from onnx_autochunk.graph.stand_ins import write_out
 from onnx_autochunk.options import Options
 from onnx_autochunk.plan.plan import Frames, Plan
 from onnx_autochunk.plan.planner import make_planner

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from onnx_autochunk.graph.load import derive
+from onnx_autochunk.graph.derive import derive
 from onnx_autochunk.graph.masked import CAUSAL_SHARE, masked_share, with_masks
 from onnx_autochunk.graph.model import Graph
 from tests.cost.graphs import graph

@@ -13,7 +13,8 @@ import pytest
 from onnx import numpy_helper
 
 from onnx_autochunk.emit.weave import weave
-from onnx_autochunk.graph.load import load, write_out
+from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.stand_ins import write_out
 from onnx_autochunk.plan.plan import Plan
 from onnx_autochunk.runtime.session import exact_options, open_session, run
 from onnx_autochunk.verify.inputs import random_inputs, read_specs

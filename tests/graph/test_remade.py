@@ -13,7 +13,8 @@ from onnx import ModelProto, numpy_helper, parser
 
 from onnx_autochunk.api import autochunk
 from onnx_autochunk.graph import remade
-from onnx_autochunk.graph.load import load, write_out
+from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.stand_ins import write_out
 from onnx_autochunk.options import Form
 from onnx_autochunk.runtime.library import onnxruntime
 

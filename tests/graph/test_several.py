@@ -8,8 +8,10 @@ import onnx
 import pytest
 
 from onnx_autochunk.errors import UsageError
+from onnx_autochunk.graph.derive import whole_graph
 from onnx_autochunk.graph.dynamic import Atom, Dynamic, bindings
-from onnx_autochunk.graph.load import Loaded, read, whole_graph
+from onnx_autochunk.graph.load import read
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.graph.repeated import large, repeat
 from onnx_autochunk.graph.several import load_open
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnx_autochunk.graph.load import load, write_out
+from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.stand_ins import write_out
 from tests.plan.graphs import model
 
 ASKS = """(float[4,6] x) => (float[4,3] y, int64[2] asked) {

@@ -8,7 +8,8 @@ import pytest
 from onnx import parser
 
 from onnx_autochunk.errors import UsageError
-from onnx_autochunk.graph.load import Loaded, load
+from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.loaded import Loaded
 
 Shape = tuple[int, ...]
 

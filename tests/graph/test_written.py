@@ -15,8 +15,9 @@ from onnx import numpy_helper
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import weave
 from onnx_autochunk.graph import parts
-from onnx_autochunk.graph.load import load, write_out
+from onnx_autochunk.graph.load import load
 from onnx_autochunk.graph.save import save, weights_bytes
+from onnx_autochunk.graph.stand_ins import write_out
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.plan import Frames, Plan
 from onnx_autochunk.plan.planner import make_planner

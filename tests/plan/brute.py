@@ -17,7 +17,8 @@ from typing import TypeAlias
 
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import Woven, chunk, usable_forms
-from onnx_autochunk.graph.load import Loaded, derive
+from onnx_autochunk.graph.derive import derive
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.chunking import Chunking

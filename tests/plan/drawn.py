@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from onnx_autochunk.graph.load import Loaded
+from onnx_autochunk.graph.loaded import Loaded
 from tests.plan.graphs import loaded
 
 Shape = tuple[int, ...]

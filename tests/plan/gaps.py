@@ -23,7 +23,7 @@ from onnx_autochunk.attempts import Attempts
 from onnx_autochunk.axes import positions
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.goal import Goal
-from onnx_autochunk.graph.load import Loaded
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.candidates import Candidate
 from onnx_autochunk.plan.chunking import Chunking

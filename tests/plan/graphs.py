@@ -8,7 +8,8 @@ import numpy as np
 from onnx import ModelProto, numpy_helper, parser
 
 from onnx_autochunk.axes import Position
-from onnx_autochunk.graph.load import Loaded, load
+from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.graph.model import Graph
 from onnx_autochunk.memory.order import execution_order
 from onnx_autochunk.options import Form

@@ -10,7 +10,8 @@ import onnx_ir as ir
 import pytest
 
 from onnx_autochunk.emit.weave import weave
-from onnx_autochunk.graph.load import Loaded, derive
+from onnx_autochunk.graph.derive import derive
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.body import body_of

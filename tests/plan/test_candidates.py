@@ -11,7 +11,9 @@ import pytest
 
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import weave
-from onnx_autochunk.graph.load import Loaded, derive, load
+from onnx_autochunk.graph.derive import derive
+from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.graph.model import Graph
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form, Options

@@ -8,7 +8,8 @@ import pytest
 
 from onnx_autochunk.axes import Position
 from onnx_autochunk.emit.weave import weave
-from onnx_autochunk.graph.load import Loaded, derive
+from onnx_autochunk.graph.derive import derive
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.chunking import Chunking

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from onnx_autochunk.graph.load import Loaded
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.graph.model import Graph
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.plan.moved import materialise

@@ -11,7 +11,8 @@ import pytest
 from onnx_autochunk.axes import Position
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import weave
-from onnx_autochunk.graph.load import Loaded, derive
+from onnx_autochunk.graph.derive import derive
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.graph.model import Origin
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form, Options

@@ -9,7 +9,9 @@ import pytest
 from onnx import ModelProto
 
 from onnx_autochunk.emit.weave import weave
-from onnx_autochunk.graph.load import Loaded, derive, load
+from onnx_autochunk.graph.derive import derive
+from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.body import body_of

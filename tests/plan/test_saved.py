@@ -15,7 +15,8 @@ from onnx import numpy_helper
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import weave
 from onnx_autochunk.errors import UsageError
-from onnx_autochunk.graph.load import Loaded, load
+from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.front import front
 from onnx_autochunk.plan.plan import Frames, Plan
