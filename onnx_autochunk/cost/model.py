@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ..graph.model import Graph, Op
+from ..graph.rounds import rounds
 from .call import Call, Shape, call_of
 from .constants import Constants, read_profile, to_constants
 from .prices import PRICES, copying, dot, other
@@ -48,7 +49,7 @@ class CostModel:
     def _bodies(self, call: Call) -> float:
         """The dearest body, as often as it runs."""
         once = max(sum(self.op_seconds(op, b, b.shape) for op in b.ops) for b in call.op.subgraphs.values())
-        return once * rounds(call)
+        return once * often(call)
 
     def copy_seconds(self, kind: str, nbytes: int, *, run_bytes: int) -> float:
         """Time to slice (`prices.CUT`) or to join `nbytes` in contiguous runs of `run_bytes`."""
@@ -89,7 +90,6 @@ class CostModel:
         return int(holding.base_bytes + copies * nodes * holding.node_bytes)
 
 
-def rounds(call: Call) -> int:
-    """How often an op's bodies run: once for a Loop, whose count is known only at run time."""
-    scanned = call.operands[-1] if call.op.type == "Scan" else None
-    return scanned[0] if scanned else 1
+def often(call: Call) -> int:
+    """How often an op's bodies run; once where only the run itself tells."""
+    return rounds(call.op, call.graph.values, dict(zip(call.op.inputs, call.operands, strict=True)).get) or 1

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from ..graph.model import Graph
 from .call import Call, call_of
-from .model import CostModel, rounds
+from .model import CostModel, often
 from .prices import multiply
 from .products import PACKED, UNPACKED, Product, gemm, matmul
 
@@ -38,7 +38,7 @@ def _deep(graph: Graph, times: int, depth: int) -> Iterator[tuple[int, Call]]:
         for body in op.subgraphs.values():
             outer = {name: graph.values[name] for name in op.captures if name in graph.values}
             whole = replace(body, values=outer | dict(body.values))
-            yield from _deep(whole, times * rounds(call), depth + 1)
+            yield from _deep(whole, times * often(call), depth + 1)
         if depth > DEEPEST and op.type in FINDERS:
             yield times, call
 

@@ -14,13 +14,14 @@ from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
+from ..graph.integer import KINDS
 from .call import Call
 
 LANES = 16  # columns that a kernel computes at once
 PANEL_COLUMNS = 128
 PANEL_DEPTHS = 256
 PACKED, UNPACKED = "packed", "unpacked"  # the one right matrix: when the model is loaded, or at every call
-WITH_SCALES = frozenset({"QLinearMatMul", "QGemm", "QLinearConv"})
+RIGHT = {kind.integer: kind.operands[1][0] for kind in KINDS if len(kind.operands) > 1}
 NEAR_ELEMENTS = 1 << 19  # right elements that stay in the second-level cache from call to call
 
 
@@ -118,7 +119,7 @@ def _kind(call: Call) -> str:
 
 def _right(call: Call) -> int:
     """Where the right operand is: behind the scale and the zero point of the left one where it has these."""
-    return 3 if call.op.type in WITH_SCALES else 1
+    return RIGHT.get(call.op.type, 1)
 
 
 def conv(call: Call) -> Product | None:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 from ..graph.model import Graph, Op
+from ..graph.rounds import rounds
 from .findings import CudaReport, Finding, Kind
 from .placement import Device, Placement, place
-from .slow import LOOKS, iterations
+from .slow import LOOKS
 
 
 def check(graph: Graph) -> CudaReport:
@@ -59,7 +60,7 @@ class _Level:
             yield from self._handed(op, inner)
 
     def _inside(self, op: Op, body: Graph) -> _Level:
-        count = iterations(op, self.own.values)
+        count = rounds(op, self.own.values)
         times = None if self.times is None or count is None else self.times * count
         inner = place(body, self.own.values)
         repeated = self.repeated or op.type in {"Scan", "Loop"}

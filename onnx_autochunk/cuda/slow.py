@@ -1,4 +1,4 @@
-"""Calls that the GPU runs slowly or wrongly, seen by their shapes; and how often a body runs.
+"""Calls that the GPU runs slowly or wrongly, seen by their shapes.
 
 Paths of sources are below onnxruntime/.
 """
@@ -19,16 +19,6 @@ ALIGNED_BYTES = 256  # CUDA C++ Programming Guide, "Size and Alignment Requireme
 
 Values: TypeAlias = Mapping[str, Value]
 Said: TypeAlias = Iterator[tuple[str, str]]  # the value concerned, "" for the whole op; and why
-
-
-def iterations(op: Op, values: Values) -> int | None:
-    """How often the op runs its body; None where only the run itself knows."""
-    if op.type == "Loop":
-        trips = values.get(op.inputs[0])
-        return int(trips.data.item()) if trips is not None and trips.data is not None else None
-    if op.type == "Scan":
-        return next((shape[axis] for _, shape, axis in _scanned(op, values)), None)
-    return 1
 
 
 def _scanned(op: Op, values: Values) -> Iterator[tuple[str, tuple[int, ...], int]]:

@@ -15,11 +15,11 @@ Source: onnxruntime/core/optimizer/qdq_transformer/selectors_actions/qdq_selecto
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
+from .integer import KINDS, Kind
 from .numbers import OPEN, open_shape
 from .written import shared_constant
 
@@ -28,48 +28,8 @@ STANDS_IN = "onnx_autochunk.stands_in"  # an attribute: tells these operators fr
 UNSIGNED = ir.DataType.UINT8
 SHIFT = 128  # from signed numbers to unsigned ones
 
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """An operator and where its integer form has its operands.
-
-    Attributes:
-        type: the operator.
-        integer: its integer form.
-        domain: of the integer form.
-        operands: places of each operand, its scale and its zero point.
-        bias: place of the last operand, which stays as it is.
-        result: places of the scale and the zero point of the result; None where it is not quantised.
-    """
-
-    type: str
-    integer: str
-    operands: tuple[tuple[int, int, int], ...]
-    result: tuple[int, int] | None
-    bias: int | None = None
-    domain: str = "com.microsoft"
-
-    @property
-    def places(self) -> int:
-        """How many operands the integer form has."""
-        operands = [place for operand in self.operands for place in operand]
-        return 1 + max(*operands, *(self.result or ()), self.bias or 0)
-
-
-ONE, TWO = ((0, 1, 2),), ((0, 1, 2), (3, 4, 5))
-_KINDS = (
-    _Kind("MatMul", "QLinearMatMul", TWO, (6, 7), domain=""),
-    _Kind("MatMul", "MatMulIntegerToFloat", ((0, 2, 4), (1, 3, 5)), None),
-    _Kind("Conv", "QLinearConv", TWO, (6, 7), bias=8, domain=""),
-    _Kind("Gemm", "QGemm", TWO, (7, 8), bias=6),
-    _Kind("Gemm", "QGemm", TWO, None, bias=6),
-    _Kind("Add", "QLinearAdd", TWO, (6, 7)),
-    _Kind("Mul", "QLinearMul", TWO, (6, 7)),
-    _Kind("Sigmoid", "QLinearSigmoid", ONE, (3, 4)),
-    _Kind("LeakyRelu", "QLinearLeakyRelu", ONE, (3, 4)),
-)
-_FUSED: Mapping[tuple[str, bool], _Kind] = {(kind.type, kind.result is not None): kind for kind in _KINDS}
-_STANDING: Mapping[tuple[str, bool], _Kind] = {(k.integer, k.result is not None): k for k in _KINDS}
+_FUSED: Mapping[tuple[str, bool], Kind] = {(kind.type, kind.result is not None): kind for kind in KINDS}
+_STANDING: Mapping[tuple[str, bool], Kind] = {(k.integer, k.result is not None): k for k in KINDS}
 
 
 def fuse(model: ir.Model) -> bool:
@@ -130,7 +90,7 @@ def _only_reader(node: ir.Node) -> ir.Node | None:
     return first if first is not None and not others and first.graph is node.graph else None
 
 
-def _kind_of(node: ir.Node) -> _Kind | None:
+def _kind_of(node: ir.Node) -> Kind | None:
     """What ONNX Runtime makes of an op and what is around it; None where it makes nothing of them."""
     end = _quantizer(node)
     kind = _FUSED.get((node.op_type, end is not None))
@@ -161,7 +121,7 @@ def _has_one_scale(node: ir.Node) -> bool:
     return known and node.attributes.keys() <= {"axis"}
 
 
-def _fuse(graph: ir.Graph, node: ir.Node, kind: _Kind) -> None:
+def _fuse(graph: ir.Graph, node: ir.Node, kind: Kind) -> None:
     """Put the integer form in the place of a group; operands with several scales stay dequantised."""
     inputs: list[ir.Value | None] = [None] * kind.places
     for operand, (at, *numbers) in zip(node.inputs, kind.operands, strict=False):

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..graph.model import Graph, Op
+from ..graph.rounds import rounds
 from ..memory.control import body_bytes
 from ..memory.lifetime import body_peaks
 from .planner import Planner
@@ -37,21 +38,9 @@ def enclosing(planner: Planner, found: Mapping[tuple[str, str], Planner]) -> Pla
         live[step] = around + _held(op, graph, peaks | dict.fromkeys(names, 0))
         for name in names:
             holds = partial(_holds, op, graph, name, around)
-            bodies[index, name] = _placed(found[op.name, name], holds, rounds(op, graph))
+            bodies[index, name] = _placed(found[op.name, name], holds, rounds(op, graph.values) or 1)
     timeline = replace(planner.timeline, live_bytes=tuple(live))
     return replace(planner, timeline=timeline, bodies=bodies)
-
-
-def rounds(op: Op, graph: Graph) -> int:
-    """How often the bodies of an op run; once where only the run tells."""
-    if op.type == "Loop":
-        count = graph.values[op.inputs[0]].data if op.inputs[0] else None
-        return 1 if count is None else max(1, int(count.item()))
-    if op.type == "Scan":
-        scanned, axes = op.integer("num_scan_inputs", 1), op.attributes.get("scan_input_axes")
-        axis = axes[0] if isinstance(axes, tuple) else 0
-        return (graph.shape(op.inputs[-scanned]) or (1,))[axis]
-    return 1
 
 
 def _held(op: Op, graph: Graph, peaks: Mapping[str, int]) -> int:

@@ -14,7 +14,7 @@ from itertools import accumulate
 from ..cost.model import CostModel
 from ..cuda.placement import place
 from ..graph.dynamic import Dynamic
-from ..graph.model import Graph, Origin
+from ..graph.model import Graph
 from ..memory.kernels import is_linear
 from ..memory.lifetime import Timeline, simulate
 from ..memory.order import execution_order
@@ -121,8 +121,8 @@ class Planner:
     @cached_property
     def limit(self) -> Burden:
         """How much more than the original the result may take to load, and hold from then on."""
-        weights = sum(v.nbytes for v in self.graph.values.values() if v.origin is Origin.CONSTANT)
-        return Burden(self.options.max_load_s, max(RESIDENT_SHARE * weights, RESIDENT_BYTES))
+        most_bytes = max(RESIDENT_SHARE * self.graph.weights_bytes, RESIDENT_BYTES)
+        return Burden(self.options.max_load_s, most_bytes)
 
     @cached_property
     def _selectors(self) -> tuple[Selector, ...]:
