@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -25,6 +25,8 @@ def save(
     model: ir.Model, path: str | os.PathLike[str], *, external: bool = False, threshold_bytes: int = 1024
 ) -> None:
     """Write a model so that `path` holds the old file or the new one, never half.
+
+    The model stays as it is; written over its own source, it then has its weights from the new file.
 
     Args:
         model: what to write.
@@ -106,8 +108,19 @@ def _save_external(model: ir.Model, folder: Path, target: Path, threshold_bytes:
     except OSError:
         data.unlink(missing_ok=True)
         raise
+    if old:
+        _follow(model, {place.resolve() for place in old}, ir.load(target.absolute()))
     for place in old:
         place.unlink(missing_ok=True)
+
+
+def _follow(model: ir.Model, gone: Collection[Path], written: ir.Model) -> None:
+    """Let a model that was written over its own source have the weights of files that go from the new one."""
+    for graph, same in zip(model.graphs(), written.graphs(), strict=True):
+        for name, value in graph.initializers.items():
+            tensor = value.const_value
+            if isinstance(tensor, ir.ExternalTensor) and Path(tensor.path).resolve() in gone:
+                value.const_value = same.initializers[name].const_value
 
 
 def _data_files(target: Path) -> list[Path]:

@@ -70,8 +70,11 @@ def test_where_weights_go(
 def test_a_model_may_replace_the_file_it_came_from(external: bool, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     save(model(), path, external=external, threshold_bytes=0)
-    save(load(path).model, path, external=external, threshold_bytes=0)
-    assert np.array_equal(weights(path)["large"], LARGE)
+    kept = load(path).model
+    for place in (path, tmp_path / "other.onnx", path):  # its weights go with the file that it came from
+        save(kept, place, external=external, threshold_bytes=64)
+        found = weights(place)
+        assert np.array_equal(found["large"], LARGE) and np.array_equal(found["small"], SMALL)
 
 
 def test_weights_never_take_the_name_of_a_file_that_is_there(tmp_path: Path) -> None:
