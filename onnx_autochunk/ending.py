@@ -9,10 +9,11 @@ from pathlib import Path
 
 from .errors import BudgetError
 from .goal import Goal
-from .graph.load import Loaded
+from .graph.loaded import Loaded
 from .graph.numbers import released
 from .graph.save import weights_bytes
 from .plan.front import Point
+from .plan.plan import Plan
 from .plan.saved import to_record
 from .report.advice import budget_message, elements_message, remedies, why_held
 from .report.build import (
@@ -122,26 +123,26 @@ class Ending:
             return f"{budget} is missed: the plan takes {taken}. Leave out --plan to search for another"
         least, planner = self.trials.smallest(), self.trials.planner
         measured = None if best is None or best.peak is None else best.peak_bytes
-        regions = () if least is None else least.plan.at("").regions
+        plan = Plan.nothing(goal.budget_bytes) if least is None else least.plan
         return budget_message(
             goal.budget_bytes,
             measured,
             None if least is None else least.timeline,
-            lambda name: why_held(planner, regions, name),
-            remedies(planner, () if least is None else least.plan.loops),
+            lambda name: why_held(planner, plan, name),
+            remedies(planner, plan.loops),
         )
 
     def _oversize(self, best: Trial | None, met: bool) -> tuple[str, ...]:
         """Values with too many elements in what would be written; none where a budget alone is missed."""
         planner = self.trials.planner
         if met and best is not None:
-            return best.oversize
+            return best.draft.oversize
         missed = self.goal.budget_bytes is not None and not planner.unavoidable
         return () if missed else planner.unavoidable or planner.oversize
 
     def _too_many_elements(self, names: Sequence[str], best: Trial | None, met: bool) -> str:
         planner, options = self.trials.planner, self.stages.options
-        found = elements_message(planner, names, () if best is None else best.plan.at("").regions)
+        found = elements_message(planner, names, Plan.nothing(0) if best is None else best.plan)
         if met or planner.unavoidable or options.plan is not None:
             return found
         return f"{found}. {why_not(self.goal, best)}"
@@ -210,8 +211,7 @@ class Ending:
         found: list[Refusal] = []
         if trial is not None:
             for inner in planner.graphs:
-                plan = trial.plan.at(inner.home)
-                found += refusals(inner.graph, planner.timeline, plan, inner.setting.rules)
+                found += refusals(inner, trial.plan, planner.timeline.peak_bytes)
         found.sort(key=lambda refusal: -refusal.bytes)
         return (*left[:MOST_REFUSALS], *found[:MOST_REFUSALS])
 
@@ -238,7 +238,7 @@ def _measured_plan(trial: Trial, taken: bool) -> MeasuredPlan:
         trial.plan.budget_bytes,
         len(trial.plan.loops),
         trial.foreseen_bytes,
-        trial.predicted_slowdown,
+        trial.draft.slowdown,
         trial.peak.activation_peak_bytes,
         None if trial.time is None else trial.time.ratio,
         trial.peak.resident_bytes,
@@ -258,7 +258,7 @@ def why_not(goal: Goal, trial: Trial | None) -> str:
             f"The best plan still takes {mib(trial.peak_bytes)} of {mib(goal.original_bytes)}: nothing in it "
             "is worth chunking."
         )
-    ratio = trial.predicted_slowdown if trial.time is None else trial.time.ratio
+    ratio = trial.draft.slowdown if trial.time is None else trial.time.ratio
     return (
         f"No plan stays within the time ratio: the closest takes {ratio:.1%} of the time and holds "
         f"{mib(trial.peak_bytes)}. A --max-slowdown of {ceil(100 * ratio) / 100:.2f} would allow it."

@@ -18,13 +18,15 @@ from .emit.weave import METADATA, usable_forms
 from .ending import Ending
 from .goal import Goal
 from .graph.enclosed import with_bodies
-from .graph.load import Loaded, Source, load
+from .graph.load import Source, load
+from .graph.loaded import Loaded
 from .graph.several import load_open, write_out_open
 from .memory.lifetime import simulate
 from .options import Options
 from .plan.enclosed import enclosing
 from .plan.front import front
 from .plan.oversize import UNBEARABLE, counts
+from .plan.plan import Plan
 from .plan.planner import Planner, make_planner
 from .plan.saved import restore
 from .replay import SavedPlan, made_with, read_plan
@@ -78,7 +80,7 @@ def _searched(stages: Stages, loaded: Loaded, path: Path | None, bench: Bench) -
     with stages.stage("search"):
         trials, excess = _trials(options, known, searches=True), ""
         if options.best_effort and (left := trials.planner.unavoidable):
-            excess = elements_message(trials.planner, left, ())
+            excess = elements_message(trials.planner, left, Plan.nothing(0))
             trials = _least_oversize(trials, known)
             excess += f". A limit of {trials.planner.options.most_elements} can be kept"
     spare()

@@ -15,8 +15,9 @@ import onnx_ir as ir
 from .cost.packing import packing_seconds
 from .cuda.check import check
 from .emit.weave import chunk, finish, weave
+from .graph.derive import derive
 from .graph.functions import defined
-from .graph.load import Loaded, derive
+from .graph.loaded import Loaded
 from .graph.model import Graph
 from .memory.lifetime import Timeline, simulate
 from .plan.front import front
@@ -31,22 +32,47 @@ TIGHTENING = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1
 LOOSENING = (1.03, 1.07, 1.12, 1.2, 1.3, 1.5)
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A plan, the model it gives, and its memory on paper; measurements are None until they are made.
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A plan, framed, and what its model takes on paper; the model is not kept, because there are many.
 
     Attributes:
+        timeline: memory of the model as emitted.
         packing: what packing weights at every call adds to the plan's own time ratio.
         oversize: values with more elements than a tensor may have.
+    """
+
+    plan: Plan
+    timeline: Timeline
+    packing: float = 0.0
+    oversize: tuple[str, ...] = ()
+
+    @property
+    def peak_bytes(self) -> int:
+        """Peak of the model as emitted, by which plans are compared."""
+        return self.timeline.peak_bytes
+
+    @property
+    def slowdown(self) -> float:
+        """Time over the original's, as emitted."""
+        return self.plan.predicted_slowdown + self.packing
+
+    def rank(self) -> tuple[bool, int, float]:
+        """By what it holds; of two that hold the same, the faster one comes first."""
+        return bool(self.oversize), self.peak_bytes, self.slowdown
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A draft and the model that it gives; measurements are None until they are made.
+
+    Attributes:
         exact_bytes: its peak on the graph that ONNX Runtime makes of it; None where that was not asked for.
         baseline: memory of the original.
     """
 
-    plan: Plan
+    draft: Draft
     model: ir.Model
-    timeline: Timeline
-    packing: float = 0.0
-    oversize: tuple[str, ...] = ()
     exact_bytes: int | None = None
     peak: PeakMeasurement | None = None
     time: TimeMeasurement | None = None
@@ -54,14 +80,19 @@ class Trial:
     baseline: PeakMeasurement | None = None
 
     @property
-    def predicted_peak_bytes(self) -> int:
-        """Peak of the model as emitted, by which plans are compared."""
-        return self.timeline.peak_bytes
+    def plan(self) -> Plan:
+        """What is carried out."""
+        return self.draft.plan
 
     @property
-    def predicted_slowdown(self) -> float:
-        """Time over the original's, as emitted."""
-        return self.plan.predicted_slowdown + self.packing
+    def timeline(self) -> Timeline:
+        """Memory of the model on paper."""
+        return self.draft.timeline
+
+    @property
+    def predicted_peak_bytes(self) -> int:
+        """Peak of the model on paper."""
+        return self.draft.peak_bytes
 
     @property
     def peak_bytes(self) -> int:
@@ -83,28 +114,6 @@ class Trial:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """A plan, framed, and its memory on paper; the model is not kept, because there are many."""
-
-    plan: Plan
-    timeline: Timeline
-    packing: float
-    oversize: tuple[str, ...] = ()
-
-    @property
-    def peak_bytes(self) -> int:
-        return self.timeline.peak_bytes
-
-    @property
-    def slowdown(self) -> float:
-        return self.plan.predicted_slowdown + self.packing
-
-    def rank(self) -> tuple[bool, int, float]:
-        """By what it holds; of two that hold the same, the faster one comes first."""
-        return bool(self.oversize), self.peak_bytes, self.slowdown
-
-
 class Trials:
     """Carries out plans for one model; what a plan takes on paper is found only once.
 
@@ -116,8 +125,8 @@ class Trials:
     def __init__(self, planner: Planner, loaded: Loaded) -> None:
         self.planner = planner
         self.loaded = loaded
-        self._known: dict[tuple[PlannedRegion, ...], tuple[_Draft, ...]] = {}
-        self._latest: tuple[_Draft, ir.Model] | None = None
+        self._known: dict[tuple[PlannedRegion, ...], tuple[Draft, ...]] = {}
+        self._latest: tuple[Draft, ir.Model] | None = None
 
     def carry_out(self, plan: Plan) -> Trial:
         """Emit a plan in every way of framing it, run each on paper, and keep the one that holds least."""
@@ -128,7 +137,7 @@ class Trials:
         woven = chunk(self.loaded, plan, self.planner.setting.rules, self.provider)
         model = woven.framed(plan.frames, in_place=True)
         paper = self._on_paper(self._derived(model).graph)
-        return Trial(plan, finish(model), *paper)
+        return Trial(Draft(plan, *paper), finish(model))
 
     @property
     def provider(self) -> str:
@@ -143,7 +152,7 @@ class Trials:
         floors = self.planner.floors_bytes
         budgets = (int(floor * share) for floor in floors for share in (1.0, *LOOSENING))
         plans = self._within(budgets) or self._within(p.budget_bytes for p in front(self.planner)[-1:])
-        best = min(map(self._drafted, plans), key=_Draft.rank, default=None)
+        best = min(map(self._drafted, plans), key=Draft.rank, default=None)
         return None if best is None or best.oversize else self._emitted(best)
 
     def _within(self, budgets: Iterable[int]) -> list[Plan]:
@@ -185,14 +194,14 @@ class Trials:
                 break  # as emitted, a plan holds more than its budget
             plan = self.planner.within(budget_bytes, limit)
             if plan is not None and plan.predicted_slowdown <= slowest:
-                best = min(best, self._drafted(plan), key=_Draft.rank)
+                best = min(best, self._drafted(plan), key=Draft.rank)
         return None if best.oversize else self._emitted(best)
 
-    def _drafted(self, plan: Plan) -> _Draft:
+    def _drafted(self, plan: Plan) -> Draft:
         """A plan in the frames in which it holds least."""
-        return min(self._drafts(plan), key=_Draft.rank)
+        return min(self._drafts(plan), key=Draft.rank)
 
-    def _drafts(self, plan: Plan) -> tuple[_Draft, ...]:
+    def _drafts(self, plan: Plan) -> tuple[Draft, ...]:
         """A plan in every way of framing it."""
         if plan.regions not in self._known:
             if self._known:
@@ -200,18 +209,18 @@ class Trials:
             self._known[plan.regions] = tuple(self._framed(plan))
         return self._known[plan.regions]
 
-    def _framed(self, plan: Plan) -> Iterator[_Draft]:
+    def _framed(self, plan: Plan) -> Iterator[Draft]:
         """A plan in every way of framing it.
 
         The model of the one that holds least is kept, unless the last frames were put into that very model.
         """
         woven = chunk(self.loaded, plan, self.planner.setting.rules, self.provider)
         *others, last = woven.framings()
-        best: tuple[_Draft, ir.Model] | None = None
+        best: tuple[Draft, ir.Model] | None = None
         for frames in (*others, last):
             made = self._derived(woven.framed(frames, in_place=frames is last))
             if self._suits(frames, made):
-                draft = _Draft(replace(plan, frames=frames), *self._on_paper(made.graph))
+                draft = Draft(replace(plan, frames=frames), *self._on_paper(made.graph))
                 if best is None or draft.rank() < best[0].rank():
                     best = draft, made.model
                 yield draft
@@ -233,9 +242,9 @@ class Trials:
         too_large = tuple(oversize(graph, planner.options.most_elements))
         return timeline, packing_s / max(planner.baseline_seconds, 1e-9), too_large
 
-    def _emitted(self, draft: _Draft) -> Trial:
+    def _emitted(self, draft: Draft) -> Trial:
         if self._latest is not None and self._latest[0] is draft:
             model = finish(self._latest[1])
         else:
             model = weave(self.loaded, draft.plan, self.planner.setting.rules, self.provider)
-        return Trial(draft.plan, model, draft.timeline, draft.packing, draft.oversize)
+        return Trial(draft, model)

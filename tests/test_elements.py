@@ -18,6 +18,7 @@ from onnx_autochunk.graph.load import load
 from onnx_autochunk.graph.model import Graph
 from onnx_autochunk.options import CUDA_ELEMENTS
 from onnx_autochunk.report.record import Status
+from tests.plan.enclosing import branched
 from tests.plan.graphs import model, transformer
 
 SCORES = 4 * 256 * 256  # elements of the attention scores of a layer
@@ -113,6 +114,25 @@ def test_what_cannot_be_helped_is_said(text: str, options: dict[str, Any], messa
     with pytest.raises(BudgetError, match=message) as caught:
         autochunk(source, no_verify=True, **options)
     assert caught.value.exit_code == 3
+
+
+SAID: dict[str, tuple[dict[str, Any], str]] = {
+    "closed": ({}, r"_scores \(262144 elements: in a body; --include-subgraphs chunks what can be chunked"),
+    "left": (
+        {"include_subgraphs": True, "exclude": "."},
+        r"_scores \(262144 elements: --include or --exclude keeps \S+ out\)",
+    ),
+    "given": (
+        {"include_subgraphs": True, "max_elements": 100},
+        r"_out \(16384 elements: a result of the body\)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), SAID.values(), ids=SAID)
+def test_what_a_body_holds_is_said(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(BudgetError, match=message):
+        autochunk(branched(), no_verify=True, **{"max_elements": 1 << 17, "max_slowdown": 9.0, **options})
 
 
 def test_a_saved_plan_is_held_against_it(layers: onnx.ModelProto) -> None:

@@ -16,10 +16,10 @@ from onnx_autochunk import autochunk
 from onnx_autochunk.errors import UsageError
 from onnx_autochunk.graph.enclosed import with_bodies
 from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.rounds import rounds
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Options
 from onnx_autochunk.pipeline import _trials
-from onnx_autochunk.plan.enclosed import rounds
 from onnx_autochunk.report.record import Report, Status
 from onnx_autochunk.verify.measure import measure_peak
 from tests.emit.regions import bodies, nodes
@@ -138,11 +138,11 @@ def test_less_is_held_as_measured(name: str, tmp_path: Path) -> None:
     _check_close(after.activation_peak_bytes, result.report.chunked.predicted_peak_bytes)
 
 
-@pytest.mark.parametrize("rounds", [2, 4])
+@pytest.mark.parametrize("count", [2, 4])
 @pytest.mark.parametrize("carried", ["", "float[1,N,512]"])
-def test_a_loop_of_several_rounds_holds_what_is_predicted(rounds: int, carried: str, tmp_path: Path) -> None:
+def test_a_loop_of_several_rounds_holds_what_is_predicted(count: int, carried: str, tmp_path: Path) -> None:
     """What a round was given is there beside what it makes, and ONNX infers no shape of either."""
-    model = looped(rounds, width=512, carried=carried)
+    model = looped(count, width=512, carried=carried)
     onnx.save(model, tmp_path / "in.onnx")
     found = measure_peak(tmp_path / "in.onnx", _inputs(model, True), threads=1, default_session=False)
     graph = with_bodies(load(model)).graph
@@ -161,6 +161,17 @@ def _check_close(measured: int, predicted: int | None) -> None:
 
 def _reasons(report: Report) -> list[str]:
     return [refusal.reason for refusal in report.refusals if "left as it is: " in refusal.reason]
+
+
+@pytest.mark.parametrize("name", ["if", "loop", "scan"])
+def test_what_gives_whole_what_was_chunked_in_its_bodies_is_no_barrier(name: str) -> None:
+    report = autochunk(MODELS[name](), budget="50%", include_subgraphs=True, no_verify=True).report
+    (reason,) = (refusal.reason for refusal in report.refusals if refusal.value in ("found", "last"))
+    assert reason == f"{name.capitalize()} gives it whole: what is chunked is in its bodies"
+    alone = autochunk(MODELS[name](), max_slowdown=4.0, no_verify=True).report
+    assert {r.reason for r in alone.refusals if r.value in ("found", "last")} <= {
+        f"{name.capitalize()} is a barrier: {name.capitalize()} has a subgraph"
+    }
 
 
 def test_a_body_whose_shapes_may_change_is_left_alone() -> None:
@@ -212,7 +223,7 @@ def test_a_body_runs_as_often_as_can_be_known() -> None:
     for model, times in ((looped(7), 7), (scanned(5), 5), (branched(), 1)):
         graph = with_bodies(load(model)).graph
         (op,) = (op for op in graph.ops if op.subgraphs)
-        assert rounds(op, graph) == times
+        assert rounds(op, graph.values) == times
 
 
 def test_what_chunking_takes_counts_for_every_round() -> None:

@@ -10,7 +10,7 @@ import pytest
 from onnx_autochunk.goal import SAFETY, SLACK, Goal
 from onnx_autochunk.memory.lifetime import Timeline
 from onnx_autochunk.plan.plan import Burden, Plan
-from onnx_autochunk.trial import Trial, Trials
+from onnx_autochunk.trial import Draft, Trial, Trials
 from onnx_autochunk.verify.measure import PeakMeasurement, TimeMeasurement
 
 
@@ -28,7 +28,7 @@ def _trial(
     baseline, measured = PeakMeasurement(900, 500, 1.0), PeakMeasurement(peak, 500 + more[1], 1.0 + more[0])
     timed = TimeMeasurement(ratio, 1.0, ratio, ((1.0, ratio),))
     model = ir.Model(ir.Graph([], [], nodes=[]), ir_version=10)
-    return Trial(plan, model, timeline, peak=measured, time=timed, baseline=baseline)
+    return Trial(Draft(plan, timeline), model, peak=measured, time=timed, baseline=baseline)
 
 
 ALLOWED = Burden(5.0, 64)

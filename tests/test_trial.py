@@ -9,7 +9,7 @@ import pytest
 
 from onnx_autochunk import trial as trial_module
 from onnx_autochunk.emit.weave import weave
-from onnx_autochunk.graph.load import Loaded
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.plan.plan import Frames, Plan
 from onnx_autochunk.plan.planner import Planner
 from onnx_autochunk.trial import Trials
@@ -48,7 +48,7 @@ def test_of_all_ways_of_framing_within_a_budget_the_fastest_is_taken(
     monkeypatch.setattr(Trials, "_on_paper", lambda *_: next(answers))
     found = trials.fastest_within(budget)
     assert found is not None and found.plan.frames is frames
-    assert found.predicted_slowdown == plan.predicted_slowdown + (0.1 if frames is Frames.REGIONS else 0)
+    assert found.draft.slowdown == plan.predicted_slowdown + (0.1 if frames is Frames.REGIONS else 0)
 
 
 def test_no_plan_is_within_nothing(trials: Trials) -> None:

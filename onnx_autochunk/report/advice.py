@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
 
+from ..graph.model import Graph, Value
 from ..memory.kernels import is_linear
 from ..memory.lifetime import Timeline
 from ..options import Form
-from ..plan.plan import Burden, PlannedRegion
+from ..plan.plan import Burden, Plan, PlannedRegion
 from ..plan.planner import Planner
 from .build import LARGE, reason
 from .text import mib
 
 MOST_VALUES = 4
+IN_A_BODY = "in a body; --include-subgraphs chunks what can be chunked there"
 
 
 def budget_message(
@@ -42,25 +44,31 @@ def budget_message(
     return " ".join(lines)
 
 
-def elements_message(planner: Planner, names: Sequence[str], regions: Sequence[PlannedRegion]) -> str:
+def elements_message(planner: Planner, names: Sequence[str], plan: Plan) -> str:
     """Why the limit on elements cannot be kept.
 
     Args:
         planner: of the model.
         names: values that have more.
-        regions: of the plan that leaves them.
+        plan: that leaves them.
     """
-    found = [_too_large(planner, name, regions) for name in names[:MOST_VALUES]]
+    found = [_too_large(planner, name, plan) for name in names[:MOST_VALUES]]
     more = len(names) - len(found)
     listed = ", ".join([*found, *([f"{more} more"] if more else [])])
     return f"more than {planner.options.most_elements} elements in a tensor: {listed}"
 
 
-def _too_large(planner: Planner, name: str, regions: Sequence[PlannedRegion]) -> str:
-    shape = planner.graph.shape(name)
-    count = "" if shape is None else f"{prod(shape)} elements"
-    why = why_held(planner, regions, name)
-    return f"{name} ({': '.join(filter(None, (count, why)))})"
+def _too_large(planner: Planner, name: str, plan: Plan) -> str:
+    value = _found(planner.graph, name)  # None for one that emission has named
+    count = "" if value is None or value.shape is None else f"{prod(value.shape)} elements"
+    said = ": ".join(filter(None, (count, why_held(planner, plan, name))))
+    return f"{name} ({said})" if said else name
+
+
+def _found(graph: Graph, name: str) -> Value | None:
+    """A value of a graph or of a body in it."""
+    bodies = (body for op in graph.ops for body in op.subgraphs.values())
+    return graph.values.get(name) or next(filter(None, (_found(body, name) for body in bodies)), None)
 
 
 def _held(floor: Timeline, why: Callable[[str], str]) -> str:
@@ -71,19 +79,20 @@ def _held(floor: Timeline, why: Callable[[str], str]) -> str:
     return ", ".join(f"{name} ({': '.join(filter(None, (mib(size), why(name))))})" for name, size in found)
 
 
-def why_held(planner: Planner, regions: Sequence[PlannedRegion], name: str) -> str:
-    """Why a value of the model has to exist whole, as far as it is known."""
-    graph, options = planner.graph, planner.options
-    op = graph.producer.get(name)
-    if op is None:
-        return ""
+def why_held(planner: Planner, plan: Plan, name: str) -> str:
+    """Why a value of the model or of a body has to exist whole, as far as it is known."""
+    options = planner.options
+    home = next((inner for inner in planner.graphs if name in inner.graph.producer), None)
+    if home is None:
+        return "" if name in planner.graph.values or not _found(planner.graph, name) else IN_A_BODY
+    graph, op = home.graph, home.graph.producer[name]
     if name in graph.results:
-        return "an output of the model"
+        return "a result of the body" if home.home else "an output of the model"
     if options.keeps_out(op.name):
         return f"--include or --exclude keeps {op.name} out"
     if is_linear(op, graph, options.provider):
         return f"the kernel of {op.type} is linear in memory as it is"
-    return reason(graph, regions, op, name, planner.setting.rules)
+    return reason(home, plan, op, name)
 
 
 def remedies(planner: Planner, loops: Sequence[PlannedRegion]) -> tuple[str, ...]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..graph.model import Graph, Op
-from ..memory.lifetime import Timeline
 from ..plan.front import Point
 from ..plan.plan import Plan, PlannedRegion
+from ..plan.planner import Planner
 from ..plan.region import Region as PlanRegion
-from ..plan.rules import Rules
 from ..verify.compare import Comparison
 from ..verify.measure import PeakMeasurement
 from .record import Cost, FrontPoint, Refusal, Region, Verification
@@ -79,31 +78,39 @@ def describe_comparison(found: Comparison, runs: int, dims: Sequence[Mapping[str
     return Verification(found.passed, runs, found.max_abs, found.max_rel, tuple(dims))
 
 
-def refusals(graph: Graph, timeline: Timeline, plan: Plan, rules: Rules) -> tuple[Refusal, ...]:
-    """Large computed values that no region cuts, the largest first, each with the reason."""
-    cut = {name for planned in plan.loops for name in planned.region.flow}
+def refusals(planner: Planner, plan: Plan, peak_bytes: int) -> tuple[Refusal, ...]:
+    """Large computed values of one graph that no region cuts, the largest first, each with the reason.
+
+    Args:
+        planner: of the model's graph or of a body's.
+        plan: of the whole model.
+        peak_bytes: of the unchunked model.
+    """
+    graph = planner.graph
+    cut = {name for planned in plan.at(planner.home).loops for name in planned.region.flow}
     large = [
         (value.nbytes, op, name)
         for op in graph.ops
         for name in op.outputs
         if name not in cut and (value := graph.values.get(name)) is not None
-        if value.nbytes >= LARGE * timeline.peak_bytes
+        if value.nbytes >= LARGE * peak_bytes
     ]
     large.sort(key=lambda found: -found[0])
     return tuple(
-        Refusal(
-            name, nbytes, op.name, reason(graph, plan.regions, op, name, rules) or "fits the budget as it is"
-        )
+        Refusal(name, nbytes, op.name, reason(planner, plan, op, name) or "fits the budget as it is")
         for nbytes, op, name in large[:MOST_REFUSALS]
     )
 
 
-def reason(graph: Graph, regions: Sequence[PlannedRegion], op: Op, name: str, rules: Rules) -> str:
-    """Why a value is not chunked; empty where nothing keeps it from that."""
-    rule = rules[op.index]
+def reason(planner: Planner, plan: Plan, op: Op, name: str) -> str:
+    """Why a value of one graph is not chunked; empty where nothing keeps it from that."""
+    graph, rule = planner.graph, planner.setting.rules[op.index]
+    bodies = (body for (index, _), body in planner.bodies.items() if index == op.index)
+    if any(plan.at(inner.home).regions for body in bodies for inner in body.graphs):
+        return f"{op.type} gives it whole: what is chunked is in its bodies"
     if rule.barrier is not None:
         return f"{op.type} is a barrier: {rule.barrier}"
-    for planned in regions:
+    for planned in plan.at(planner.home).regions:
         if name in planned.region.whole:
             reader = next(i for i in planned.region.ops if name in graph.ops[i].reads)
             return f"every chunk of {planned.name} needs all of it ({graph.ops[reader].type})"
