@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import onnx
 import onnx_ir as ir
 import pytest
 
@@ -18,14 +19,19 @@ from onnx_autochunk import pipeline
 from onnx_autochunk.cost.constants import to_constants
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.errors import VerificationError
+from onnx_autochunk.graph.derive import derive
 from onnx_autochunk.graph.dynamic import Dynamic
-from onnx_autochunk.graph.load import derive
 from onnx_autochunk.memory.lifetime import simulate
-from onnx_autochunk.options import Options
+from onnx_autochunk.options import Budget, Options
 from onnx_autochunk.verify.compare import Comparison
 from onnx_autochunk.verify.measure import PeakMeasurement, TimeMeasurement
 
 PRICES = CostModel(to_constants(json.loads(Path(__file__).with_name("prices.json").read_text("utf-8"))))
+
+HALF = Options(budget=Budget(share=0.5))
+SMALL = onnx.parser.parse_model(  # nothing in it is worth chunking
+    '<ir_version: 10, opset_import: ["": 21]> g (float[4] x) => (float[4] y) { y = Relu(x) }'
+)
 
 Measure = Callable[[int, int], float]  # (number of the attempt, predicted peak) -> what is measured
 

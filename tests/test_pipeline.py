@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 
 from onnx_autochunk import attempts, pipeline
 from onnx_autochunk.emit.weave import METADATA
-from onnx_autochunk.errors import BudgetError, UsageError, VerificationError
-from onnx_autochunk.goal import WORTHWHILE
+from onnx_autochunk.errors import BudgetError, VerificationError
 from onnx_autochunk.graph.load import load
 from onnx_autochunk.options import Budget, Form, Options
-from onnx_autochunk.report import text as report_text
 from onnx_autochunk.report.progress import Advance, Silent
 from onnx_autochunk.report.record import Status
-from onnx_autochunk.result import Result
-from onnx_autochunk.trial import Trial, Trials
+from onnx_autochunk.trial import Trials
 from onnx_autochunk.verify.compare import Comparison
-from tests.plan.graphs import transformer
-from tests.scripted import Bench, never, predicted
-
-HALF = Options(budget=Budget(share=0.5))
+from tests.scripted import HALF, Bench, never, predicted
 
 
 def test_a_plan_that_measures_as_predicted_is_the_first_and_last(
@@ -64,18 +55,7 @@ def test_a_miss_by_one_byte_gives_another_plan(bench: Bench, model: onnx.ModelPr
     assert len(bench.attempts) == 2 and bench.attempts[1] < bench.attempts[0]
 
 
-def test_a_model_that_fits_on_paper_only_is_chunked(bench: Bench, model: onnx.ModelProto) -> None:
-    on_paper = predicted(load(model).model)
-    bench.peak = lambda attempt, predicted: predicted if attempt else 1.2 * predicted
-    budget = Options(budget=Budget(absolute_bytes=int(1.1 * on_paper)))
-    assert pipeline.run(model, budget).report.status is Status.CHUNKED
-    fits = Options(budget=Budget(absolute_bytes=int(1.3 * on_paper)))
-    report = pipeline.run(model, fits).report
-    assert (report.status, report.message) == (Status.UNCHANGED, "The model fits the budget as it is.")
-    assert len(bench.attempts) == 1  # of the first run
-
-
-def test_a_budget_that_isnever_met_says_what_was_measured(bench: Bench, model: onnx.ModelProto) -> None:
+def test_a_budget_that_is_never_met_says_what_was_measured(bench: Bench, model: onnx.ModelProto) -> None:
     bench.peak = lambda _, predicted: 100 * 2**20 + predicted
     options = Options(budget=Budget(absolute_bytes=2**20))
     with pytest.raises(
@@ -184,55 +164,6 @@ def test_nothing_is_delivered_that_takes_too_much_to_load(bench: Bench, model: o
         pipeline.run(model, HALF)
 
 
-SMALL = onnx.parser.parse_model(
-    '<ir_version: 10, opset_import: ["": 21]> g (float[4] x) => (float[4] y) { y = Relu(x) }'
-)
-
-
-@pytest.mark.parametrize("options", [Options(), Options(max_slowdown=5.0), Options(plan_only=True)])
-def test_nothing_is_changed_where_nothing_is_gained(bench: Bench, options: Options) -> None:
-    report = pipeline.run(SMALL, options).report
-    assert (report.status, report.message) == (Status.UNCHANGED, "Nothing in it is worth chunking.")
-    assert bench.attempts == []
-
-
-@pytest.mark.parametrize("share", [WORTHWHILE + 0.01, 1.0, 1.2])
-def test_nothing_is_changed_for_a_gain_that_is_none(
-    share: float, bench: Bench, model: onnx.ModelProto
-) -> None:
-    """Whatever a plan promises: what is measured decides."""
-    on_paper = predicted(load(model).model)
-    bench.peak = lambda attempt, _: share * on_paper if attempt else on_paper
-    result = pipeline.run(model, Options(max_slowdown=3.0))
-    assert result.report.status is Status.UNCHANGED and result.plan is None
-    assert result.report.message.startswith("The best plan still takes ")
-    assert result.report.chunked.measured_peak_bytes is None and result.report.regions == ()
-    assert 1 <= len(bench.attempts) <= attempts.ATTEMPTS
-    if share >= 1:  # nothing is written in its place either
-        forced = pipeline.run(model, Options(budget=Budget(share=0.5), best_effort=True))
-        assert (forced.report.status, forced.plan) == (Status.MISSED, None)
-        assert METADATA not in forced.model.metadata_props
-
-
-def test_a_plan_that_promises_no_gain_is_not_measured(
-    bench: Bench, model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    on_paper = predicted(load(model).model)
-    monkeypatch.setattr(Trial, "predicted_peak_bytes", property(lambda _: on_paper))
-    for options in (Options(max_slowdown=3.0), Options(max_slowdown=3.0, no_verify=True)):
-        report = pipeline.run(model, options).report
-        assert (report.status, report.message) == (Status.UNCHANGED, "Nothing in it is worth chunking.")
-    assert bench.attempts == []
-
-
-def test_a_model_that_fits_is_left_alone_whatever_ispredicted(bench: Bench, model: onnx.ModelProto) -> None:
-    on_paper = predicted(load(model).model)
-    bench.peak = lambda *_: 0.5 * on_paper
-    report = pipeline.run(model, Options(budget=Budget(absolute_bytes=on_paper // 2))).report
-    assert (report.status, report.message) == (Status.UNCHANGED, "The model fits the budget as it is.")
-    assert bench.attempts == []
-
-
 def test_different_outputs_end_the_run(bench: Bench, model: onnx.ModelProto) -> None:
     bench.comparison = Comparison(passed=False, reason="y")
     with pytest.raises(VerificationError):
@@ -248,147 +179,6 @@ def test_a_run_without_measurements_touches_no_bench(
     assert result.report.status is (Status.PLANNED if options.plan_only else Status.CHUNKED)
     assert (result.report.budget_met, result.report.verify, bench.attempts) == (None, None, [])
     assert result.report.regions and METADATA in result.model.metadata_props
-
-
-def _saved(result: Result, path: Path) -> bytes:
-    result.save(path)
-    return path.read_bytes()
-
-
-RUNS = [HALF, replace(HALF, no_verify=True), Options(max_slowdown=3.0), replace(HALF, form=Form.UNROLL)]
-
-
-@pytest.mark.parametrize("options", RUNS)
-def test_two_runs_and_a_replay_write_the_same_bytes(
-    options: Options, bench: Bench, model: onnx.ModelProto, tmp_path: Path
-) -> None:
-    bench.ratio = lambda attempt, _: 3.2 if attempt == 1 and options.budget is None else 1.0
-    first = pipeline.run(model, options)
-    first.save_plan(tmp_path / "plan.json")
-    bench.attempts.clear()
-    second = pipeline.run(model, options)
-    third = pipeline.run(model, Options(plan=tmp_path / "plan.json", no_verify=options.no_verify))
-    written = {_saved(result, tmp_path / "out.onnx") for result in (first, second, third)}
-    assert len(written) == 1
-    assert first.plan == second.plan == third.plan
-    assert first.report.plan == second.report.plan
-    assert third.report.regions == first.report.regions
-    assert (third.report.front, third.report.floor_bytes) == ((), None)
-
-
-def test_a_plan_carries_what_was_measured(bench: Bench, model: onnx.ModelProto) -> None:
-    bench.ratio = lambda *_: 1.25
-    first = pipeline.run(model, HALF).report
-    assert first.plan is not None
-    assert first.plan["measured"] == {
-        "original_peak_bytes": first.baseline.measured_peak_bytes,
-        "peak_bytes": first.chunked.measured_peak_bytes,
-        "resident_bytes": 0,
-        "load_s": 0.0,
-        "slowdown": 1.25,
-    }
-    bench.ratio = lambda *_: 1.5
-    kept = pipeline.run(model, Options(plan=first.plan, plan_only=True)).report
-    assert kept.status is Status.PLANNED and kept.plan == first.plan
-    again = pipeline.run(model, Options(plan=first.plan)).report
-    assert (again.status, again.slowdown_measured) == (Status.CHUNKED, 1.5)
-    assert again.plan == {**first.plan, "measured": {**first.plan["measured"], "slowdown": 1.5}}
-
-
-def test_a_replay_searches_nothing_and_keeps_a_budget_or_says_so(
-    bench: Bench, model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = pipeline.run(model, HALF).report
-    bench.peak = lambda attempt, predicted: predicted * (1.5 if attempt else 1)
-    monkeypatch.setattr("onnx_autochunk.plan.planner.candidates", never)
-    bench.attempts.clear()
-    with pytest.raises(BudgetError, match=r"is missed: the plan takes .* Leave out --plan"):
-        pipeline.run(model, replace(HALF, plan=first.plan))
-    assert len(bench.attempts) == 1
-    forced = pipeline.run(model, replace(HALF, plan=first.plan, best_effort=True)).report
-    assert (forced.status, forced.budget_met) == (Status.MISSED, False)
-    met = pipeline.run(model, Options(plan=first.plan, budget=Budget(share=0.9))).report
-    assert (met.status, met.budget_met) == (Status.CHUNKED, True)
-
-
-def test_a_replay_that_gains_nothing_changes_nothing(bench: Bench, model: onnx.ModelProto) -> None:
-    first = pipeline.run(model, HALF).report
-    on_paper = predicted(load(model).model)
-    bench.peak = lambda *_: on_paper
-    report = pipeline.run(model, Options(plan=first.plan)).report
-    assert (report.status, report.plan) == (Status.UNCHANGED, None)
-
-
-def test_a_plan_for_another_model_is_refused(bench: Bench, model: onnx.ModelProto) -> None:
-    plan = pipeline.run(model, HALF).report.plan
-    assert bench.verified == 1
-    with pytest.raises(UsageError, match="the plan is for another model"):
-        pipeline.run(transformer(1), Options(plan=plan))
-    assert bench.verified == 1
-
-
-def test_without_a_plan_there_is_none_to_save(bench: Bench, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="nothing was chunked"):
-        pipeline.run(SMALL, Options()).save_plan(tmp_path / "plan.json")
-    assert bench.attempts == [] and list(tmp_path.iterdir()) == []
-
-
-def test_a_chunked_model_is_left_as_it_is(bench: Bench, model: onnx.ModelProto, tmp_path: Path) -> None:
-    pipeline.run(model, HALF).save(tmp_path / "once.onnx")
-    again = pipeline.run(tmp_path / "once.onnx", Options(budget=Budget(share=0.1)))
-    assert again.report.status is Status.UNCHANGED
-    assert again.report.message == "onnx_autochunk has chunked this model before."
-    again.save(tmp_path / "twice.onnx")
-    assert (tmp_path / "twice.onnx").read_bytes() == (tmp_path / "once.onnx").read_bytes()
-    assert len(bench.attempts) == 1
-
-
-def test_the_file_itself_is_measured_unless_sizes_are_fixed(bench: Bench, tmp_path: Path) -> None:
-    path = tmp_path / "in.onnx"
-    onnx.save(SMALL, path)
-    pipeline.run(path, Options())
-    pipeline.run(SMALL, Options())
-    open_ended = onnx.parser.parse_model(
-        '<ir_version: 10, opset_import: ["": 21]> g (float[N] x) => (float[N] y) { y = Relu(x) }'
-    )
-    onnx.save(open_ended, path)
-    pipeline.run(path, Options(dims={"N": 4}))
-    pipeline.run(path, Options(dims={"N": 4}, fix_dims=True))
-    assert bench.files == [path, None, path, None]
-
-
-OPEN = """<ir_version: 10, opset_import: ["": 21]>
-    g (float[batch, N] x) => (float[batch, N] y) { y = Relu(x) }"""
-
-
-def test_sizes_that_nothing_gives_are_chosen_and_stated(bench: Bench) -> None:
-    made = pipeline.run(onnx.parser.parse_model(OPEN), Options(dims={"N": 4}))
-    report = made.report
-    assert (report.dims, report.chosen, report.is_open) == ({"batch": 1, "N": 4}, ("batch",), True)
-    assert "Planned for batch=1, N=4 (batch chosen here: --dim gives others); other sizes are taken too." in (
-        report_text.to_text(report)
-    )
-    assert [str(dim) for dim in made.model.graph.inputs[0].shape or ()] == ["batch", "N"]
-    assert bench.files == [None]
-
-
-def test_sizes_come_from_the_users_own_inputs(tmp_path: Path) -> None:
-    np.savez(tmp_path / "in.npz", x=np.zeros((3, 5), np.float32))
-    options = Options(input_data=tmp_path / "in.npz", plan_only=True)
-    report = pipeline.run(onnx.parser.parse_model(OPEN), options).report
-    assert (report.dims, report.chosen) == ({"batch": 3, "N": 5}, ())
-
-
-def test_a_model_that_takes_no_other_sizes_is_planned_for_these(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.WARNING, "onnx_autochunk")
-    text = """<ir_version: 10, opset_import: ["": 21]>
-        g (float[N] x) => (float[2, 2] y) <int64[2] square = {2, 2}> { y = Reshape(x, square) }"""
-    made = pipeline.run(onnx.parser.parse_model(text), Options(dims={"N": 4}))
-    assert not made.report.is_open
-    assert "takes no others" in caplog.text
-    assert bench.files == [None]
 
 
 def test_every_stage_is_shown(bench: Bench, model: onnx.ModelProto) -> None:
