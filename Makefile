@@ -1,8 +1,9 @@
 # make install | demo | test | check | clean. Everything lives in .venv and build/; nothing else is touched.
 
 PYTHON ?= python3
-# Whole files go to one worker, so that a model which the tests of a file share is exported once.
-PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
+# Whole files go to one worker, so that a model which the tests of a file share is exported once; in the order in which
+# they are collected, because otherwise files with few tests go last, and those are the longest ones.
+PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed

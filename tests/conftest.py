@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import onnx
 import pytest
 
-from onnx_autochunk.graph.load import Loaded, load
+from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.trial import Trials
@@ -15,6 +17,15 @@ from tests.plan.graphs import transformer
 from tests.scripted import PRICES, Bench, install
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what is tested here is planned, and measured, for the CPU
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for exported models, which all processes of a test session share."""
+    base = tmp_path_factory.getbasetemp()
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "exports"
+    place.mkdir(exist_ok=True)
+    return place
 
 
 @pytest.fixture

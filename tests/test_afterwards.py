@@ -42,12 +42,13 @@ class Chunked:
 
 
 @pytest.fixture(scope="module", params=["gpt2", "vit", "evoformer", "unet"])
-def chunked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Chunked:
-    folder = tmp_path_factory.mktemp(request.param)
-    original = exported(request.param, folder)
+def chunked(
+    request: pytest.FixtureRequest, exports: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Chunked:
+    original = exported(request.param, exports)
     result = autochunk(original, budget="40%", no_verify=True)
     assert result.report.status is Status.CHUNKED
-    path = folder / "out.onnx"
+    path = tmp_path_factory.mktemp(request.param) / "out.onnx"
     result.save(path)
     before, _ = peak_and_outputs(original)
     peak, outputs = peak_and_outputs(path)

@@ -28,16 +28,6 @@ pytest.importorskip("torch", reason="needs the extra `models`")
 MIB = 2**20
 
 
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A place that all processes of a test session share."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    place = shared / "example_models"
-    place.mkdir(exist_ok=True)
-    return place
-
-
 @cache
 def _baseline(path: Path) -> PeakMeasurement:
     return measure_peak(path, _inputs[path], threads=1, default_session=False)
@@ -47,11 +37,11 @@ _inputs: dict[Path, Mapping[str, Array]] = {}
 
 
 @pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def short(monkeypatch: pytest.MonkeyPatch, exports: Path) -> None:
     """Leave out of runs what tests do not look at: default sessions, and time, on which no budget depends."""
 
     def peak(path: Path, inputs: Mapping[str, Array], **options: Any) -> PeakMeasurement:
-        if path.parent == folder:
+        if path.parent == exports:
             _inputs.setdefault(path, inputs)
             return _baseline(path)
         return measure_peak(path, inputs, **options, default_session=False)
@@ -76,9 +66,9 @@ RUNS = [
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(("name", "form", "percent"), RUNS)
 def test_a_budget_is_met_as_measured(
-    name: str, form: str, percent: int, folder: Path, tmp_path: Path
+    name: str, form: str, percent: int, exports: Path, tmp_path: Path
 ) -> None:
-    source = exported(name, folder)
+    source = exported(name, exports)
     result = autochunk(source, budget=f"{percent}%", form=form, threads=1)
     report = result.report
     assert (report.status, report.message) == (Status.CHUNKED, "")
@@ -110,8 +100,8 @@ def _check_interface(source: Path, out: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def gpt2(folder: Path) -> Path:
-    return exported("gpt2", folder)
+def gpt2(exports: Path) -> Path:
+    return exported("gpt2", exports)
 
 
 def test_within_a_time_ratio_the_least_memory_is_taken(gpt2: Path) -> None:

@@ -68,6 +68,7 @@ def score() -> Score:
 
 
 def _tasks() -> Iterator[tuple[Key, Callable[[], Fate]]]:
+    caught: set[Key] = set()
     for case in CASES:
         run = runner(case)
         whole = run(case.operands)
@@ -75,7 +76,16 @@ def _tasks() -> Iterator[tuple[Key, Callable[[], Fate]]]:
         graph = graph_of(case, whole)
         node = Node(graph.ops[0], graph, *_shapes(graph))
         for mutant in mutants(rule, node):
-            yield (case.domain, case.type, mutant.what), partial(_fate, case, run, rule, mutant, whole)
+            key = case.domain, case.type, mutant.what
+            yield key, partial(_fate_once, key, caught, partial(_fate, case, run, rule, mutant, whole))
+
+
+def _fate_once(key: Key, caught: set[Key], fate: Callable[[], Fate]) -> Fate:
+    """What becomes of a mutant; one case that catches it is enough."""
+    found = Fate.CAUGHT if key in caught else fate()
+    if found is Fate.CAUGHT:
+        caught.add(key)
+    return found
 
 
 def _shapes(graph: Graph) -> tuple[tuple[Shape | None, ...], tuple[Shape | None, ...]]:

@@ -42,11 +42,6 @@ NO_DIMS: Mapping[str, int] = {}
 WRITTEN_OUT = {Kind.PARTS}  # Concats of a last chunk that is shorter, and of the models: once in a run
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("models")
-
-
 def chunked(
     source: Path, form: str, target: Path, provider: str = "cuda", dims: Mapping[str, int] = NO_DIMS
 ) -> CudaReport:
@@ -71,17 +66,17 @@ def check_found(report: CudaReport, source: Path, dims: Mapping[str, int] = NO_D
 
 @pytest.mark.parametrize(("name", "dtype", "form"), MODELS)
 def test_chunked_for_cuda_nothing_leaves_the_gpu(
-    name: str, dtype: str, form: str, folder: Path, tmp_path: Path
+    name: str, dtype: str, form: str, exports: Path, tmp_path: Path
 ) -> None:
-    source = exported(name, folder, dtype)
+    source = exported(name, exports, dtype)
     check_found(chunked(source, form, tmp_path / "out.onnx"), source)
 
 
 @pytest.mark.parametrize(("name", "dtype", "dims"), OPEN)
 def test_with_open_sizes_nothing_leaves_the_gpu_either(
-    name: str, dtype: str, dims: Mapping[str, int], folder: Path, tmp_path: Path
+    name: str, dtype: str, dims: Mapping[str, int], exports: Path, tmp_path: Path
 ) -> None:
-    source = exported(name, folder, dtype)
+    source = exported(name, exports, dtype)
     check_found(chunked(source, "auto", tmp_path / "out.onnx", dims=dims), source, dims)
 
 
@@ -98,9 +93,9 @@ FUSED = [
 
 @pytest.mark.parametrize(("name", "dtype", "in_bodies"), FUSED)
 def test_attention_is_chunked_where_no_kernel_is_linear(
-    name: str, dtype: str, in_bodies: bool, folder: Path, tmp_path: Path
+    name: str, dtype: str, in_bodies: bool, exports: Path, tmp_path: Path
 ) -> None:
-    source, target = exported(name, folder, dtype), tmp_path / "out.onnx"
+    source, target = exported(name, exports, dtype), tmp_path / "out.onnx"
     autochunk(source, budget="40%", provider="cuda", no_verify=True, best_effort=True).save(target)
     check_found(check(load(target).graph), source)
     kind = "MultiHeadAttention" if "contrib" in name else "Attention"
@@ -127,30 +122,30 @@ def test_group_normalization_is_chunked_by_groups(form: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["gpt2", "vit", "evoformer"])
-def test_chunked_for_cuda_a_model_computes_the_same(name: str, folder: Path, tmp_path: Path) -> None:
-    source, target = exported(name, folder), tmp_path / "out.onnx"
+def test_chunked_for_cuda_a_model_computes_the_same(name: str, exports: Path, tmp_path: Path) -> None:
+    source, target = exported(name, exports), tmp_path / "out.onnx"
     chunked(source, "scan", target)
     inputs = [random_inputs(read_specs(source), seed=0)]
     assert compare_models(source, target, inputs, threads=1).passed
 
 
-def test_chunked_for_cuda_open_sizes_give_the_same(folder: Path, tmp_path: Path) -> None:
-    source, target = exported("gpt2-open", folder), tmp_path / "out.onnx"
+def test_chunked_for_cuda_open_sizes_give_the_same(exports: Path, tmp_path: Path) -> None:
+    source, target = exported("gpt2-open", exports), tmp_path / "out.onnx"
     check_found(chunked(source, "auto", target, dims=TOKENS), source, TOKENS)
     for sizes in (TOKENS, {"batch": 1, "tokens": 301}):
         inputs = [random_inputs(read_specs(source, dims=sizes), seed=0)]
         assert compare_models(source, target, inputs, threads=1).passed
 
 
-def test_what_would_lose_its_kernel_keeps_its_opset(folder: Path) -> None:
+def test_what_would_lose_its_kernel_keeps_its_opset(exports: Path) -> None:
     with pytest.raises(UsageError, match=r"InstanceNormalization .* would lose its CUDA kernel"):
-        autochunk(exported("unet", folder), form="sweep", provider="cuda", no_verify=True)
+        autochunk(exported("unet", exports), form="sweep", provider="cuda", no_verify=True)
 
 
 def test_the_command_prints_a_table_and_fails_where_a_body_leaves_the_gpu(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    exports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source = exported("gpt2", folder)
+    source = exported("gpt2", exports)
     report = chunked(source, "scan", tmp_path / "scan.onnx", provider="cpu")
     assert {(finding.kind, finding.type) for finding in report.bad} == {(Kind.COPY, "Scan")}
     assert main([str(source)]) == 0
