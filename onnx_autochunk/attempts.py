@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -25,6 +26,9 @@ class Attempts:
     """Tries plans for one goal.
 
     Attributes:
+        trials: where plans come from.
+        cautious: makes those whose prices do not count on a cache; they take over where plans are slower than
+            predicted.
         best: of what was tried, what meets the goal best.
         tried: everything that was measured, in order.
     """
@@ -33,6 +37,7 @@ class Attempts:
     trials: Trials
     bench: Bench
     goal: Goal
+    cautious: Callable[[], Trials] | None = None
     best: Trial | None = None
     tried: list[Trial] = field(default_factory=list)
 
@@ -42,12 +47,23 @@ class Attempts:
         return self.best is not None and self.goal.met(self.best)
 
     def reach(self) -> None:
-        """Try plans until one meets the goal."""
-        goal = self.goal
-        if goal.fits_already:
-            self.best = self.trials.carry_out(Plan.nothing(int(goal.most_bytes)))
+        """Try plans until one meets the goal; again without a cache in the prices, if it ran so."""
+        if self.goal.fits_already:
+            self.best = self.trials.carry_out(Plan.nothing(int(self.goal.most_bytes)))
             return
-        most = ATTEMPTS if goal.budget_bytes is None else BUDGET_ATTEMPTS
+        self._approach()
+        if self.cautious and self.best is not None and self.goal.surprised(self.best):
+            logger.info("slower than predicted: planning again without counting on a cache")
+            with self.stages.stage("search"):
+                self.trials = self.cautious()
+            self._approach()
+        if not self.met and self.goal.budget_bytes is not None:
+            self.take_smallest((HOPE if self.stages.measures else 1) * self.goal.budget_bytes)
+
+    def _approach(self) -> None:
+        """Try plans of the current trials until one meets the goal."""
+        goal = self.goal
+        most = len(self.tried) + (ATTEMPTS if goal.budget_bytes is None else BUDGET_ATTEMPTS)
         for _ in range(PLANS):
             with self.stages.stage("select"):
                 trial = goal.plan(self.trials)
@@ -60,8 +76,6 @@ class Attempts:
                     break
             goal = goal.moved(trial)
             logger.info("planning again for %s", goal)
-        if not self.met and goal.budget_bytes is not None:
-            self.take_smallest((HOPE if self.stages.measures else 1) * goal.budget_bytes)
 
     def foreseen(self, trial: Trial) -> Trial:
         """The trial with its peak on ONNX Runtime's own graph, if that is to be had."""

@@ -16,6 +16,7 @@ FASTEST = 0.0  # a ratio that no plan is predicted to have
 DOUBT = 0.03  # of a peak: predictions on ONNX Runtime's own graph are not off by more
 GAIN = 0.97  # of the peak: less of a gain is not worth measuring another plan
 WORTHWHILE = 0.95  # of the original's peak: a result that holds more is not worth having
+OFF = 0.05  # of the time ratio: predictions are off by less, most of the time (docs/cost-model.md)
 
 Ratios: TypeAlias = tuple[float, float]  # time over the original's of one plan: predicted, measured
 
@@ -88,8 +89,18 @@ class Goal:
         return self.met(trial) and (self.slowdown is None or self._excess(trial) > -SLACK)
 
     def better(self, best: Trial | None, trial: Trial) -> Trial:
-        """The trial that keeps the limits or comes closer; of two that keep them, the one that holds less."""
+        """The trial that keeps the limits or comes closer; of two that keep them, the better one.
+
+        That is the faster one within a budget, the smaller one within a time ratio.
+        """
         return trial if best is None or self._rank(trial) < self._rank(best) else best
+
+    def surprised(self, trial: Trial) -> bool:
+        """True when a trial took longer than is wanted, and than was predicted, by more than is usual."""
+        if trial.time is None:
+            return False
+        wanted = 1 + SLACK if self.slowdown is None else self.slowdown
+        return trial.time.ratio > max(wanted, trial.predicted_slowdown + OFF)
 
     def worth_trying(self, best: Trial | None, trial: Trial) -> bool:
         """True unless the trial promises nothing, or no less than the best one, which keeps the limits."""
@@ -97,6 +108,7 @@ class Goal:
             return False
         return (
             best is None
+            or self.budget_bytes is not None
             or not self.met(best)
             or trial.predicted_peak_bytes < GAIN * best.predicted_peak_bytes
         )
@@ -164,8 +176,11 @@ class Goal:
             resident_bytes = min(resident_bytes, plan.resident_bytes) * SAFETY * share
         return Burden(load_s, resident_bytes)
 
-    def _rank(self, trial: Trial) -> tuple[float, int]:
-        return max(self._overrun(trial), 0.0), trial.peak_bytes
+    def _rank(self, trial: Trial) -> tuple[float, float, float]:
+        """By what is missed, then by what is wanted least of; differences of a percent of time are noise."""
+        ratio = round(1.0 if trial.time is None else trial.time.ratio, 2)
+        wanted = (ratio, trial.peak_bytes) if self.slowdown is None else (trial.peak_bytes, ratio)
+        return max(self._overrun(trial), 0.0), *wanted
 
     def _overrun(self, trial: Trial) -> float:
         """By how much a trial misses the limit that it misses most; at most 0 if it keeps all of them."""

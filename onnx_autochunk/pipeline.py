@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -86,8 +87,9 @@ def _searched(stages: Stages, loaded: Loaded, path: Path | None, bench: Bench) -
     spare()
     before = _before(stages, loaded, predicted, bench)
     goal = _goal(options, before, trials)
-    attempts = Attempts(stages, trials, bench, goal)
+    attempts = Attempts(stages, trials, bench, goal, _cautious(trials, known))
     attempts.reach()
+    trials = attempts.trials
     if options.best_effort and attempts.best is None:
         attempts.take_smallest()
     with stages.stage("select"):
@@ -150,10 +152,12 @@ def _analyzed(stages: Stages, loaded: Loaded) -> tuple[Loaded, int]:
         return known, simulate(known.graph, provider=options.provider).peak_bytes
 
 
-def _trials(options: Options, loaded: Loaded, *, searches: bool) -> Trials:
+def _trials(options: Options, loaded: Loaded, *, searches: bool, cached: bool = True) -> Trials:
     """Everything that plans for the model are made of and tried with."""
     rewritable, forms = write_out_open(loaded, options.provider), usable_forms(loaded, options)
     prices = CostModel.load(options.provider)
+    if not cached:
+        prices = prices.uncached()
 
     def planner(model: Loaded) -> Planner:
         made = make_planner(model.graph, options, prices, forms, searches=searches, dynamic=loaded.dynamic)
@@ -163,6 +167,11 @@ def _trials(options: Options, loaded: Loaded, *, searches: bool) -> Trials:
         return enclosing(made, bodies) if bodies else made
 
     return Trials(planner(rewritable), rewritable)
+
+
+def _cautious(trials: Trials, loaded: Loaded) -> Callable[[], Trials]:
+    """The same by prices that do not count on a cache."""
+    return lambda: _trials(trials.planner.options, loaded, searches=True, cached=False)
 
 
 def _before(stages: Stages, loaded: Loaded, predicted_bytes: int, bench: Bench) -> Cost:

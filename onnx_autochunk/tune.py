@@ -9,7 +9,6 @@ from dataclasses import replace
 from .attempts import Attempts
 from .goal import Goal
 from .plan.front import Point
-from .trial import Trial
 
 MOST = 5  # plans that are measured
 LONGEST_S = 300.0  # after which no more are
@@ -28,8 +27,6 @@ def tune(attempts: Attempts, points: Sequence[Point]) -> None:
             trial = attempts.trials.fastest_within(point.budget_bytes)
         if trial is not None and trial.plan.regions and not attempts.has_tried(trial.plan):
             attempts.take(trial)
-    kept = [trial for trial in attempts.tried if trial.plan.regions and goal.met(trial)]
-    attempts.best = min(kept, key=lambda trial: _rank(goal, trial), default=attempts.best)
 
 
 def within_reach(goal: Goal, points: Sequence[Point]) -> list[Point]:
@@ -52,9 +49,3 @@ def spread(points: Sequence[Point], most: int) -> list[Point]:
     if len(points) <= most:
         return list(points)
     return [points[round(at * (len(points) - 1) / (most - 1))] for at in range(most)]
-
-
-def _rank(goal: Goal, trial: Trial) -> tuple[float, float]:
-    """The fastest within a budget, the smallest within a time ratio; differences of a percent are noise."""
-    ratio = round(1.0 if trial.time is None else trial.time.ratio, 2)
-    return (ratio, trial.peak_bytes) if goal.budget_bytes is not None else (trial.peak_bytes, ratio)

@@ -97,6 +97,39 @@ def test_what_is_too_close_to_say_is_measured(
     assert (bench.attempts[0] == first) is measured
 
 
+HEADS = """(float[8,2048,64] q, float[8,64,2048] k, float[8,2048,64] v) => (float[8,2048,64] y) {
+    s = MatMul(q, k)  p = Softmax(s)  y = MatMul(p, v)
+}"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "tried", "taken"),
+    [
+        pytest.param(1.2, 1.01, 2, 1, id="the one that counts on none is faster"),
+        pytest.param(1.2, 1.3, 2, 0, id="it is slower"),
+        pytest.param(1.02, 0.9, 1, 0, id="the first is fast enough"),
+    ],
+)
+def test_a_plan_that_ran_as_though_without_a_cache_is_held_against_one_that_counts_on_none(
+    first: float, second: float, tried: int, taken: int, bench: Bench
+) -> None:
+    bench.ratio = lambda attempt, _: first if attempt == 1 else second
+    report = pipeline.run(graph_model(HEADS), Options(budget=Budget(share=0.5))).report
+    assert len(bench.attempts) == len(set(bench.attempts)) == tried and report.budget_met
+    assert report.chunked.predicted_peak_bytes == bench.attempts[taken]
+    assert report.slowdown_measured == (first, second)[taken]
+
+
+def test_a_time_ratio_that_no_plan_keeps_with_a_cache_is_tried_without(bench: Bench) -> None:
+    made = graph_model(HEADS)
+    pipeline.run(made, Options(max_slowdown=1.05))
+    with_cache = list(bench.attempts)
+    bench.attempts.clear()
+    bench.ratio = lambda _, peak: 1.3 if peak in with_cache else 1.04
+    report = pipeline.run(made, Options(max_slowdown=1.05)).report
+    assert (report.status, report.slowdown_measured) == (Status.CHUNKED, 1.04)
+
+
 BARRED = """(float[1,1024,64] x) => (float[1,64] y) {
     a = Exp(x)  b = com.acme.Blur(a)  c = com.acme.Blur(b)  y = ReduceSum<keepdims=0>(c, axis)
 }"""

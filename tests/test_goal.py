@@ -63,6 +63,8 @@ def test_goals_go_by_what_is_measured(goal: Goal, trial: Trial, met: bool, reach
         (BUDGET, None, _trial(900, 1.0), True),
         (BUDGET, _trial(120, 1.0), _trial(110, 9.0), True),
         (BUDGET, _trial(90, 1.0), _trial(110, 0.1), False),
+        (BUDGET, _trial(90, 1.2), _trial(95, 1.0), True),
+        (BUDGET, _trial(90, 1.0), _trial(95, 0.999), False),
         (RATIO, _trial(90, 1.3), _trial(95, 1.2), True),
         (RATIO, _trial(90, 1.0), _trial(80, 1.04), True),
         (RATIO, _trial(90, 1.0), _trial(80, 1.06), False),

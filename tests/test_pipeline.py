@@ -123,7 +123,7 @@ def test_nothing_is_changed_when_the_fastest_plan_is_too_slow(
     bench.ratio = lambda *_: ratio
     result = pipeline.run(model, Options(max_slowdown=3.0))
     mildest = trials.smallest_within(0.0)
-    assert mildest is not None and bench.attempts[-1] == mildest.predicted_peak_bytes
+    assert mildest is not None and mildest.predicted_peak_bytes in bench.attempts
     assert 1 < len(bench.attempts) <= attempts.ATTEMPTS
     assert result.report.status is Status.UNCHANGED
     assert result.report.message.startswith("No plan stays within the time ratio: the closest takes ")

@@ -8,7 +8,7 @@ The search compares a region run whole with the same region in chunks: the *rati
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from ..graph.model import Graph, Op
@@ -32,6 +32,12 @@ class CostModel:
             UsageError: nobody has calibrated the provider.
         """
         return cls(to_constants(read_profile(provider)))
+
+    def uncached(self) -> Self:
+        """The same prices with no cache to count on, as where other machines of a host use it up."""
+        excess = self.constants.excess_s
+        flat = replace(excess, heights=(max(excess.heights),) * len(excess.heights))
+        return replace(self, constants=replace(self.constants, excess_s=flat))
 
     def op_seconds(self, op: Op, graph: Graph, shape_of: Callable[[str], Shape]) -> float:
         """Time of one call of an op.

@@ -61,6 +61,11 @@ def test_elements_cost_more_beyond_the_cache() -> None:
     assert big > 1.5 * 64 * small
 
 
+def test_without_a_cache_a_byte_costs_what_it_costs_beyond_it() -> None:
+    excess, without = MODEL.constants.excess_s, MODEL.uncached().constants.excess_s
+    assert without(1) == without(1 << 40) == excess(1 << 40) > excess(1)
+
+
 def test_unknown_op_costs_about_what_reading_and_writing_does() -> None:
     unknown, known = _seconds(BIG, ("Mystery", "x z", "y")), _seconds(BIG, ("Add", "x z", "y"))
     assert unknown == pytest.approx(known)
