@@ -3,8 +3,9 @@
     length 128, tokens 300 -> starts 0, 128, 172;  rows 0 .. 255 of the first two, 212 .. 255 of the last
 
 The length stays as planned, so that what a chunk holds does not grow with the input; a shorter input is one
-short chunk. The last chunk begins where it ends with the axis, and computes some steps again: nothing is
-padded, and all chunks are alike. Everything is computed once, in the main graph.
+short chunk, and an empty one a chunk of nothing, because a Scan has to run once. The last chunk begins where
+it ends with the axis, and computes some steps again: nothing is padded, and all chunks are alike. Everything
+is computed once, in the main graph.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Chunks:
         axis: the axis of the chunks.
         most: steps of the longest chunk, as planned.
         label: what a shape says of the length of one.
-        length: of a chunk in steps, a vector of one.
+        count: how many there are, a vector of one.
+        length: of a chunk in steps, likewise.
         starts: the step at which each chunk starts, `(count,)`.
     """
 
@@ -40,6 +42,7 @@ class Chunks:
     axis: Extent
     most: int
     label: str
+    count: ir.Value
     length: ir.Value
     starts: ir.Value
 
@@ -54,11 +57,12 @@ class Chunks:
         axis = Extent(planned.chunking.total, f"ceil({name}/{most})")
         length = numbers.call("Min", [total, wished], (1,), "length")
         above = numbers.call("Add", [total, numbers.constant([most - 1])], (1,), "above")
-        count = numbers.call("Div", [above, wished], (1,), "count")
+        full = numbers.call("Div", [above, wished], (1,), "full")
+        count = numbers.call("Max", [full, numbers.constant([1])], (1,), "count")
         regular = numbers.call("Mul", [numbers.range(count, axis), length], (axis,), "regular")
         last = numbers.call("Sub", [total, length], (1,), "last")
         starts = numbers.call("Min", [regular, last], (axis,), "starts")
-        return cls(numbers, steps, axis, most, f"min({name},{most})", length, starts)
+        return cls(numbers, steps, axis, most, f"min({name},{most})", count, length, starts)
 
     def bounds(self, unit: Size) -> tuple[ir.Value, ir.Value]:
         """Where each chunk starts and ends along an axis with steps of `unit`, `(count, 1)` both."""
@@ -109,6 +113,11 @@ class Chunks:
             return self.length
         return self.numbers.call("Mul", [self.length, self.numbers.size(unit)], (1,), "elements")
 
+    def every(self, before: Sequence[Size]) -> ir.Value:
+        """How many rows there are in `(count, *before, length)`."""
+        rows = self._elements(times((1,) * len(self.steps), *before))
+        return self.numbers.call("Mul", [self.count, rows], (1,), "every")
+
     def rows(self, before: Sequence[Size]) -> ir.Value:
         """For every step its row in what the chunks gave, `(*before, steps)`.
 
@@ -117,7 +126,7 @@ class Chunks:
         numbers, call = self.numbers, self.numbers.call
         steps, repeats = numbers.extent(self.steps), times((1,) * len(self.steps), *before)
         step = numbers.range(numbers.size(self.steps), steps)
-        chunk = call("Div", [step, self.length], (steps,), "chunk")
+        chunk = call("Div", [step, numbers.constant([self.most])], (steps,), "chunk")
         start = call("Gather", [self.starts, chunk], (steps,), "start")
         inside = call("Sub", [step, start], (steps,), "inside")
         first = call("Mul", [chunk, self._elements(repeats)], (steps,), "first")

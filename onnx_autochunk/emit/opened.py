@@ -36,6 +36,9 @@ def emit_opened(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[
     inside = members(weaving.graph, region, weaving.rules)
     first = chunk_calls(weaving.graph, region, inside, 0, planned.chunking.length)
     made = copy_ops(weaving, body, region, inside, first, slices, sizes=chunks)
+    for node in body.nodes:
+        if node.op_type == "Reshape":
+            chunks.numbers.allow_zero(node)
     results = {cut: made[cut.value].value for cut in region.outputs}
     stacked = {cut: _stacked(scope, chunks, cut, value) for cut, value in results.items()}
     scope.scan(body, [*handed.values()], [*results.values()], [*handed], [*stacked.values()])
@@ -101,15 +104,15 @@ def _assembled(scope: Scope, chunks: Chunks, cut: Cut, stacked: ir.Value) -> ir.
     every = Extent(prod(shape_of(stacked)) // prod(size[0] for size in (*outer, *within)), None)
     shape = [*map(numbers.extent, outer), every, *map(numbers.extent, within)]
     rows = _value(scope, cut, stacked, "rows", shape)
-    the_rest = (-1,) * len(chunks.steps)
-    scope.call("Reshape", [stacked, numbers.vector([*outer, the_rest, *within])], rows)
+    the_rest = chunks.every(before) if numbers.zero else (-1,) * len(chunks.steps)
+    scope.call("Reshape", [stacked, numbers.vector([*outer, the_rest, *within])], rows, numbers.zero)
     extents = [numbers.extent(size) for size in (*outer, *before, chunks.steps, *within)]
     found = _value(scope, cut, stacked, "gathered" if unit else "", extents)
     scope.call("Gather", [rows, chunks.rows(before)], found, {"axis": len(outer)})
     if not unit:
         return found
     whole = _value(scope, cut, stacked, "", list(map(numbers.extent, sizes)))
-    return scope.call("Reshape", [found, numbers.vector(sizes)], whole)
+    return scope.call("Reshape", [found, numbers.vector(sizes)], whole, numbers.zero)
 
 
 def _turned(scope: Scope, cut: Cut, stacked: ir.Value) -> ir.Value:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
@@ -16,6 +16,7 @@ import onnx_ir as ir
 from .dynamic import Atom, Dynamic, Size
 
 OPEN = "onnx_autochunk.open"  # what is known of a value's axes at every size, among what an IR value carries
+ZERO_OPSET = 14  # from which on a Reshape tells an empty axis from one that it takes over
 Dim: TypeAlias = int | str | None
 
 
@@ -47,6 +48,15 @@ class Numbers:
         self._fresh = fresh
         self._values = {v.name: v for v in graph.inputs} | {v.name: v for n in graph for v in n.outputs}
         self._known: dict[object, ir.Value] = {}
+
+    @property
+    def zero(self) -> Mapping[str, int]:
+        """What makes a 0 in a Reshape's target an empty axis; nothing in opset 13, which cannot say so."""
+        return {"allowzero": 1} if self._graph.opset_imports.get("", 1) >= ZERO_OPSET else {}
+
+    def allow_zero(self, node: ir.Node) -> None:
+        """Say so of a Reshape whose whole target is computed."""
+        node.attributes.update({name: ir.AttrInt64(name, number) for name, number in self.zero.items()})
 
     def place(self) -> None:
         """Put the nodes into the graph, each behind what it reads."""

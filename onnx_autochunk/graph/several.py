@@ -213,6 +213,7 @@ def write_out_open(loaded: Loaded, provider: str = "cpu") -> Loaded:
         if sizes is None or any(dynamic.term(size) is None for size in sizes):
             return loaded
         node.replace_input_with(1, numbers.vector(sizes))
+        numbers.allow_zero(node)
     numbers.place()
     return derived(loaded, model, written)
 
