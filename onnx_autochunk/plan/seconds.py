@@ -5,7 +5,8 @@ Source: DESIGN section 6, cost of a candidate.
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable, Hashable, Iterator
+from functools import cache, partial
 from math import prod
 
 from ..axes import Position, Refusal, Step, carry
@@ -28,7 +29,8 @@ class Seconds:
     """Prices regions of one graph with one cost model; what it computes for an op it keeps.
 
     Attributes:
-        fixed: False where sizes are open, and Scans copy every slice and put every result together.
+        fixed: False where sizes are open: Scans copy every slice and put every result together, and of ops
+            that compute the same, which `graph.repeated` gives, ONNX Runtime runs one if none is chunked.
     """
 
     def __init__(self, graph: Graph, rules: Rules, model: CostModel, *, fixed: bool = True) -> None:
@@ -36,7 +38,7 @@ class Seconds:
         self._rules = rules
         self.model = model
         self.fixed = fixed
-        self._shares = self._shares_of_originals()
+        self._shares = self._shares_of_originals() | (dict.fromkeys(_again(graph), 0.0) if not fixed else {})
         self._whole: dict[int, float] = {}
         self._columns: dict[tuple[int, Position, Lengths], tuple[float, ...]] = {}
         self.ladder = cache(ladder)
@@ -75,7 +77,7 @@ class Seconds:
         found = []
         for chunking, body in zip(ladder, bodies, strict=True):
             moved = sum(
-                self.model.copy_seconds(kind, nbytes, run_bytes=run * chunking.length)
+                self.model.copy_seconds(kind, nbytes, run_bytes=run * self._steps_at_once(kind, chunking))
                 for kind, nbytes, run in moves[self.is_even(form, chunking)]
             )
             load = self.model.load_seconds(form.value, _nodes(region), _written(form, chunking), weights)
@@ -92,11 +94,17 @@ class Seconds:
             lengths = tuple(chunking.length for chunking in ladder)
             columns = (self._column(region, index, ladder, lengths) for index in region.ops)
             return [sum(column) for column in zip(*columns, strict=True)]
-        return [
-            chunking.count * self._chunk(region, chunking.length)
-            + (self._chunk(region, chunking.tail) if chunking.tail else 0.0)
-            for chunking in ladder
-        ]
+        return [self._every(chunking, partial(self._chunk, region)) for chunking in ladder]
+
+    def _every(self, chunking: Chunking, seconds: Callable[[int], float]) -> float:
+        """What all chunks take; where sizes are open, the last is as long as the others."""
+        if not self.fixed:
+            return chunking.total * seconds(chunking.length)
+        return chunking.count * seconds(chunking.length) + (seconds(chunking.tail) if chunking.tail else 0.0)
+
+    def _steps_at_once(self, kind: str, chunking: Chunking) -> int:
+        """Steps that are copied as one; where sizes are open, results are put together step by step."""
+        return chunking.length if self.fixed or kind == CUT else 1
 
     def _chunk(self, region: Region, length: int) -> float:
         """One chunk of a region that accumulates."""
@@ -113,9 +121,7 @@ class Seconds:
             step = carry(self._rules[index], position=place, result=0)
             assert not isinstance(step, Refusal), "a region holds only ops whose rule carries the flow"
             self._columns[key] = tuple(
-                chunking.count * self._op(index, step, chunking.length)
-                + (self._op(index, step, chunking.tail) if chunking.tail else 0.0)
-                for chunking in ladder
+                self._every(chunking, partial(self._op, index, step)) for chunking in ladder
             )
         return self._columns[key]
 
@@ -163,6 +169,18 @@ class Seconds:
         return sum(
             value.nbytes for name in reads if (value := self._graph.values[name]).origin.value == "constant"
         )
+
+
+def _again(graph: Graph) -> Iterator[int]:
+    """Ops that compute what one before them does."""
+    known: dict[Hashable, Op] = {}
+    same: dict[str, str] = {}
+    for op in graph.ops:
+        attributes = tuple(sorted((name, repr(value)) for name, value in op.attributes.items()))
+        first = known.setdefault((op.domain, op.type, *(same.get(n, n) for n in op.inputs), attributes), op)
+        if first is not op and not op.subgraphs:
+            same |= dict(zip(op.outputs, first.outputs, strict=True))
+            yield op.index
 
 
 def _nodes(region: Region) -> int:

@@ -13,11 +13,12 @@ import pytest
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from onnx_autochunk.axes import Position
+from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.emit.weave import weave
 from onnx_autochunk.graph.derive import derive
 from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.graph.numbers import released
-from onnx_autochunk.graph.several import load_open
+from onnx_autochunk.graph.several import load_open, write_out_open
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.chunking import Chunking
@@ -25,6 +26,7 @@ from onnx_autochunk.plan.grow import Setting, grow
 from onnx_autochunk.plan.plan import Plan, PlannedRegion
 from onnx_autochunk.plan.region import Region
 from onnx_autochunk.plan.rules import Rules
+from onnx_autochunk.plan.seconds import Seconds
 from onnx_autochunk.plan.steady import Steady, steady_rules
 from tests.emit.regions import Sample, Stretch
 
@@ -236,6 +238,49 @@ def test_what_a_body_holds_does_not_grow_with_the_input() -> None:
         body = scan.subgraphs["body"]
         peaks.append(simulate(replace(body, values={**graph.values, **body.values})).peak_bytes)
     assert peaks[0] == peaks[1] > 0
+
+
+@pytest.mark.parametrize("steps", [1500, 1501])
+def test_a_plan_is_priced_as_it_is_written(steps: int) -> None:
+    """Of 1501 steps in chunks of 500 the last one computes 499 again."""
+    sample = SAMPLES["queries, with a mask of their rows"]
+    loaded = load_open(_model(sample), dims={"B": 1, "T": steps})
+    graph, dynamic, model = loaded.graph, loaded.dynamic, CostModel.load()
+    assert dynamic is not None
+    region = _region(loaded, sample.stretches[0])
+    rules = Rules(graph, range(len(graph.ops)), steady_rules(graph, dynamic))
+    planned = PlannedRegion("r", region, Form.SCAN, Chunking(steps, 500), (), 0, 0, 0)
+    prices = Seconds(graph, rules, model, fixed=False)
+    ((more, _),) = prices.of(region, Form.SCAN, (planned.chunking,))
+    written = derive(weave(loaded, Plan((planned,), 0, 1.0, 0.0), rules), dynamic=dynamic).graph
+    seconds = sum(model.op_seconds(op, written, written.shape) for op in written.ops)
+    assert seconds <= prices.total() + more <= 1.1 * seconds
+
+
+TWICE = """(float[T,8] x) => (float[T,T] y) <int64 zero = {0}, int64 one = {1}> {
+    shape = Shape<start=0, end=1>(x)
+    length = Squeeze(shape)
+    position = Range(zero, length, one)
+    column = Cast<to=1>(position)
+    axis = Constant<value_ints=[1]>()
+    row = Unsqueeze(column, axis)
+    mask = Mul(row, column)
+    turned = Transpose<perm=[1,0]>(x)
+    scores = MatMul(x, turned)
+    first = Mul(scores, mask)
+    y = Add(first, mask)
+}"""
+
+
+def test_what_is_repeated_for_readers_costs_the_original_nothing() -> None:
+    loaded = load_open(Sample(TWICE, ()).model(), dims={"T": 1024})
+    written, model = write_out_open(loaded), CostModel.load()
+    assert len(written.graph.ops) > len(loaded.graph.ops)
+    once, twice = (
+        Seconds(graph, Rules(graph, range(len(graph.ops))), model, fixed=False).total()
+        for graph in (loaded.graph, written.graph)
+    )
+    assert once == pytest.approx(twice, rel=1e-6)
 
 
 SHIFTED = "(float[B,8] x) => (float[8,B] y) { y = Reshape(x, turned) }"
