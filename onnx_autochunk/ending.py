@@ -209,9 +209,8 @@ class Ending:
         planner, closed = self.trials.planner, self.trials.loaded.closed
         left = [Refusal(body.value, body.nbytes, body.op, body.reason) for body in closed]
         found: list[Refusal] = []
-        if trial is not None:
-            for inner in planner.graphs:
-                found += refusals(inner, trial.plan, planner.timeline.peak_bytes)
+        for inner in planner.graphs:
+            found += refusals(inner, None if trial is None else trial.plan, planner.timeline.peak_bytes)
         found.sort(key=lambda refusal: -refusal.bytes)
         return (*left[:MOST_REFUSALS], *found[:MOST_REFUSALS])
 

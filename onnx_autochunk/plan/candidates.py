@@ -120,7 +120,7 @@ def _regions(search: Search, end: int, op: Op) -> Iterator[Region]:
     """Cut along every axis of the op's result, then along those that it reduces."""
     setting, borders = search.setting, search.borders
     yield from grow_all(setting, end, positions(setting.rules[op.index], result=0), borders)
-    if not _shrinks(setting.graph, op):
+    if not shrinks(setting.graph, op):
         return
     for operand, seed in ends(setting.graph, op, setting.rules[op.index]):
         for region in grow_all(setting, end, [seed], borders, operand=operand):
@@ -128,7 +128,7 @@ def _regions(search: Search, end: int, op: Op) -> Iterator[Region]:
                 yield region
 
 
-def _shrinks(graph: Graph, op: Op) -> bool:
+def shrinks(graph: Graph, op: Op) -> bool:
     """True when an operand is so much larger than the result that carrying the result can pay."""
     largest = max((graph.values[name].nbytes for name in op.inputs if name), default=0)
     return largest > STATES * graph.values[op.outputs[0]].nbytes

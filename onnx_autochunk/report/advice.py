@@ -113,6 +113,8 @@ def _remedies(planner: Planner, loops: Sequence[PlannedRegion]) -> Iterator[str]
         yield f"any form instead of --form {options.form.value}"
     if options.max_opset is not None:
         yield f"a higher opset than --max-opset {options.max_opset}"
+    if not planner.seconds.fixed:
+        yield "--fix-dims, which leaves more to choose from, for the sizes given only"
     if any(options.keeps_out(op.name) for op in planner.graph.ops):
         yield "chunking what --include or --exclude keeps out"
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from ..graph.model import Graph, Op
+from ..plan.fixed import NESTED, obstacle
 from ..plan.front import Point
 from ..plan.plan import Plan, PlannedRegion
 from ..plan.planner import Planner
@@ -78,16 +80,17 @@ def describe_comparison(found: Comparison, runs: int, dims: Sequence[Mapping[str
     return Verification(found.passed, runs, found.max_abs, found.max_rel, tuple(dims))
 
 
-def refusals(planner: Planner, plan: Plan, peak_bytes: int) -> tuple[Refusal, ...]:
+def refusals(planner: Planner, plan: Plan | None, peak_bytes: int) -> tuple[Refusal, ...]:
     """Large computed values of one graph that no region cuts, the largest first, each with the reason.
 
     Args:
         planner: of the model's graph or of a body's.
-        plan: of the whole model.
+        plan: of the whole model; None where none was found, and only reasons that are known are given.
         peak_bytes: of the unchunked model.
     """
-    graph = planner.graph
-    cut = {name for planned in plan.at(planner.home).loops for name in planned.region.flow}
+    graph, made = planner.graph, plan or Plan.nothing(0)
+    otherwise = "" if plan is None else "fits the budget as it is"
+    cut = {name for planned in made.at(planner.home).loops for name in planned.region.flow}
     large = [
         (value.nbytes, op, name)
         for op in graph.ops
@@ -96,15 +99,17 @@ def refusals(planner: Planner, plan: Plan, peak_bytes: int) -> tuple[Refusal, ..
         if value.nbytes >= LARGE * peak_bytes
     ]
     large.sort(key=lambda found: -found[0])
-    return tuple(
-        Refusal(name, nbytes, op.name, reason(planner, plan, op, name) or "fits the budget as it is")
-        for nbytes, op, name in large[:MOST_REFUSALS]
+    found = (
+        Refusal(name, nbytes, op.name, reason(planner, made, op, name) or otherwise)
+        for nbytes, op, name in large
     )
+    return tuple(islice((refusal for refusal in found if refusal.reason), MOST_REFUSALS))
 
 
 def reason(planner: Planner, plan: Plan, op: Op, name: str) -> str:
-    """Why a value of one graph is not chunked; empty where nothing keeps it from that."""
-    graph, rule = planner.graph, planner.setting.rules[op.index]
+    """Why a value of one graph is not chunked, or not further; empty where nothing keeps it from that."""
+    graph, rules, is_open = planner.graph, planner.setting.rules, not planner.seconds.fixed
+    rule = rules[op.index]
     bodies = (body for (index, _), body in planner.bodies.items() if index == op.index)
     if any(plan.at(inner.home).regions for body in bodies for inner in body.graphs):
         return f"{op.type} gives it whole: what is chunked is in its bodies"
@@ -116,4 +121,6 @@ def reason(planner: Planner, plan: Plan, op: Op, name: str) -> str:
             return f"every chunk of {planned.name} needs all of it ({graph.ops[reader].type})"
         if op.index in planned.region.hoisted:
             return f"runs in front of {planned.name}, which needs it or what is made of it whole"
-    return ""
+        if is_open and name in planned.region.flow and name not in planned.region.results:
+            return NESTED
+    return obstacle(graph, rules, name) if is_open else ""
