@@ -20,6 +20,7 @@ import onnx_ir.passes.common as passes
 
 from ..errors import AutochunkError, ModelError
 from . import forward, infer, untrusted
+from .casts import drop_returns
 from .derive import derive, whole_graph
 from .loaded import Loaded
 from .model import Graph
@@ -78,7 +79,7 @@ class Unbound:
     def bind(
         self, model: ir.Model, dims: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]
     ) -> dict[str, int]:
-        """Give sizes to the model or a copy of it, in place, and shapes to all of its values.
+        """Give sizes to the model or a copy of it, in place, and shapes to all of its values; tidy its casts.
 
         Raises:
             ModelError: the graph is not valid, or not at these sizes.
@@ -90,6 +91,7 @@ class Unbound:
                 infer.check_types(model)
             loops = any(node.op_type == "Loop" for node in model.graph)
             fill_in_shapes(model, every_size=bool(bound) or loops)
+            drop_returns(model)
         return bound
 
 
