@@ -84,7 +84,7 @@ def _results(nodes: Sequence[ir.Node]) -> list[ir.Value]:
     """
     inside = set(_with_bodies(nodes))
     results = [value for node in nodes for value in node.outputs if _leaves(value, inside)]
-    barred = any(value.is_graph_output() or not _is_static(value) for value in results)
+    barred = any(value.is_graph_output() or not _can_be_viewed(value) for value in results)
     return [] if barred else results
 
 
@@ -100,8 +100,9 @@ def _leaves(value: ir.Value, inside: set[ir.Node]) -> bool:
     return value.is_graph_output() or any(user not in inside for user, _ in value.uses())
 
 
-def _is_static(value: ir.Value) -> bool:
-    return value.shape is not None and value.shape.is_static()
+def _can_be_viewed(value: ir.Value) -> bool:
+    """True where all sizes are known and none is 0, which a Reshape takes for the size that there was."""
+    return value.shape is not None and value.shape.is_static() and 0 not in value.shape.numpy()
 
 
 def _framed(scope: Scope, value: ir.Value) -> ir.Value:
