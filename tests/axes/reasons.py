@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 WHOLE_THOUGH_IT_PASSES: Mapping[tuple[str, str], str] = {
     ("Attention", "e"): "columns of the values: each chunk would compute all scores again",
+    ("MatMulNBits", "n"): "weights that are sliced as the model runs are not multiplied in 8 bits",
     ("MultiHeadAttention", "e"): "columns of the values: each chunk would compute all scores again",
     ("Resize", "t2"): "copies of one element: a chunk of them reads all that the whole reads",
     ("Resize", "t3"): "copies of one element: a chunk of them reads all that the whole reads",

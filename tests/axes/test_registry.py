@@ -86,6 +86,15 @@ def test_barriers_say_why(op: Op, shape: tuple[int, ...] | None, reason: str) ->
     assert rule_for(op, _graph(op, shape)) == Rule(barrier=reason)
 
 
+@pytest.mark.parametrize("slope", [(3, 1), (1, 2, 1, 5)])
+def test_a_slope_is_no_longer_than_its_operand(slope: tuple[int, ...]) -> None:
+    """ONNX Runtime takes it, and its result is longer than ONNX's inference says."""
+    op = replace(RELU, type="PRelu", inputs=("x", "slope"))
+    graph = _graph(op, (2, 1, 5))
+    graph = replace(graph, values={**graph.values, "slope": Value("slope", "float32", slope)})
+    assert rule_for(op, graph) == Rule(barrier="PRelu with a slope that does not broadcast to its operand")
+
+
 def test_the_default_domain_has_two_names() -> None:
     op = replace(RELU, domain="ai.onnx")
     assert written(rule_for(op, _graph(op))) == ".0 .1 -> .0 .1 | .0=2 .1=3"

@@ -32,6 +32,13 @@ def test_plans_are_of_every_kind(outcomes: Sequence[Outcome]) -> None:
     assert len({name for one in outcomes for name in one.chunked}) > 100
 
 
+@pytest.mark.parametrize("seed", [276, 635, 801])
+def test_what_failed_once_does_not_again(seed: int) -> None:
+    """An empty value in a frame; weights that are multiplied in 8 bits; a Cast back in front of a body."""
+    outcome = check(seed)
+    assert outcome.regions and not outcome.unequal and not outcome.crashed
+
+
 @pytest.mark.xfail(
     strict=True,
     reason="ONNX Runtime casts the float16 epsilon of 0.98, which it does not fold in a body, be the epsilon "

@@ -12,6 +12,8 @@ from onnx_autochunk.axes.rules.contrib import contrib_rule, contrib_spec, counte
 from onnx_autochunk.axes.rules.quantize import quantize
 from onnx_autochunk.axes.rules.words import fitted, marked, names, term
 
+IN_8_BITS = 4  # accuracy level of MatMulNBits
+
 contrib_rule("QuantizeLinear DequantizeLinear")(quantize)  # 16 and 4 bits came here before ONNX
 contrib_spec("QLinearAdd QLinearMul", "..., (), (), ..., (), (), (), () -> ...")
 contrib_spec("QLinearLeakyRelu QLinearSigmoid", "..., (), (), (), () -> ...")
@@ -94,9 +96,13 @@ def _column(node: Node, operand: int) -> str:
 
 @contrib_rule("MatMulNBits")
 def mat_mul_n_bits(node: Node) -> Answer:
-    """Weights are packed in blocks along k, row by row: rows of A and columns of the result pass."""
+    """Weights are packed in blocks along k, row by row: rows of A and columns of the result pass.
+
+    In 8 bits only rows of A do: ONNX Runtime multiplies constant weights so, and a slice of them in float.
+    """
     scales, zeros = ("()" if not node.has(operand) else _packed(node, operand) for operand in (2, 3))
-    rest = ["n!" if node.integer("weight_prepacked", 0) else "n"]
+    is_whole = node.integer("accuracy_level", 0) == IN_8_BITS or node.integer("weight_prepacked", 0)
+    rest = ["n!" if is_whole else "n"]
     weight = term([*rest, *(f"{word}!" for word in names(len(node.shape(1)) - 1, "p"))])
     return Notation(f"... k!, {weight}, {scales}, {zeros}, i!, n -> ... n", patches={"n": counted("N")})
 

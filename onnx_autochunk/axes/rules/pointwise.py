@@ -15,13 +15,22 @@ spec(
 )
 spec(
     "Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Mod"
-    " Mul Or PRelu Pow Sub SwiGLU Where Xor",
+    " Mul Or Pow Sub SwiGLU Where Xor",
     "... * -> ...",
     since=7,  # before, an attribute `axis` aligned the operands
 )
 spec("Max Mean Min Sum", "... * -> ...")
 spec("Clip", "..., (), () -> ...")
 spec("CastLike", "..., () -> ...", since=15)
+
+
+@rule("PRelu", since=7)
+def prelu(node: Node) -> Answer:
+    """The slope broadcasts to the operand; ONNX Runtime takes others, whose results have other shapes."""
+    pairs = zip(reversed(node.shape(1)), reversed(node.shape(0)), strict=False)
+    if len(node.shape(1)) > len(node.shape(0)) or any(slope not in (1, size) for slope, size in pairs):
+        return barrier("PRelu with a slope that does not broadcast to its operand")
+    return "... * -> ..."
 
 
 @rule("Dropout", since=7)
