@@ -95,7 +95,7 @@ class Dynamic:
     Attributes:
         graphs: every op, at each choice; the reference first, then one that has nothing in common with it.
         atoms: what sizes are computed from.
-        accepted: shapes of the model's inputs and outputs as the file has them, by name.
+        accepted: shapes of the inputs and outputs of the model and its bodies as the file has them, by name.
     """
 
     graphs: tuple[Graph, ...]

@@ -36,13 +36,18 @@ def complete(model: ir.Model, graph: Graph) -> None:
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in model.opset_imports.items()]
     for op in graph.ops:
         node = nodes[op.name]
-        if not op.domain and not all(map(is_known, node.outputs)):
+        if not op.domain and not all(map(_is_found, node.outputs)):
             found = _kept(node) if op.subgraphs else _inferred(node, values, op.version, opsets)
             for value, shape, dtype in found:
                 value.shape, value.dtype = ir.Shape(shape), dtype
                 values[str(value.name)] = replace(values[str(value.name)], shape=shape)
         for name, data in elements_of(op, values, known):
             values[name] = replace(values[name], data=data, shape=data.shape)
+
+
+def _is_found(value: ir.Value) -> bool:
+    """False for a size of 0, too: inference takes widths for that which it does not know (Attention)."""
+    return is_known(value) and value.shape is not None and 0 not in value.shape.numpy()
 
 
 def _kept(node: ir.Node) -> Iterator[Found]:

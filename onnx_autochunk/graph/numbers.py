@@ -170,7 +170,7 @@ def released(model: ir.Model, dynamic: Dynamic | None) -> ir.Model:
             if known is None and sizes is not None:
                 known = tuple(map(dynamic.label, sizes))
             value.shape = None if known is None else ir.Shape(known)
-    for value in (*made.graph.inputs, *made.graph.outputs):
-        if str(value.name) in accepted:
-            value.shape = ir.Shape(accepted[str(value.name)])
+        for value in (*graph.inputs, *graph.outputs):
+            if str(value.name) in accepted:
+                value.shape = ir.Shape(accepted[str(value.name)])
     return made

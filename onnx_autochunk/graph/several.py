@@ -93,7 +93,7 @@ def _obstacle(model: ir.Model) -> str:
 
 
 def _accepted(model: ir.Model) -> dict[str, tuple[int | str | None, ...]]:
-    ends = (*model.graph.inputs, *model.graph.outputs)
+    ends = (value for graph in model.graphs() for value in (*graph.inputs, *graph.outputs))
     return {
         str(value.name): tuple(dim if isinstance(dim, int) else dim.value for dim in value.shape)
         for value in ends

@@ -94,11 +94,11 @@ def _sizes(
 
 
 def _forget_symbolic(model: ir.Model) -> None:
-    """Drop every other symbolic shape: inference finds those again."""
+    """Leave of every other symbolic shape how many axes there are: inference finds the sizes again."""
     for node in model.graph.all_nodes():
         for output in node.outputs:
             if output.shape is not None and not all(isinstance(d, int) and d >= 0 for d in output.shape):
-                output.shape = None
+                output.shape = ir.Shape([None] * len(output.shape))
 
 
 def evaluate_shape_vectors(graph: Graph) -> Graph:

@@ -14,6 +14,7 @@ from functools import cached_property
 from ..axes import Mark, Position, Refusal, Rule, carry, rule_for
 from ..axes.registry import barrier
 from ..axes.symbolic import bound, common, needed_whole
+from ..errors import RuleError
 from ..graph.dynamic import Dynamic, Size, quotient
 from ..graph.model import Graph, Op
 from .region import Cut, Region
@@ -29,11 +30,14 @@ def steady_rules(graph: Graph, dynamic: Dynamic) -> dict[int, Rule]:
 
 def _rule(op: Op, graph: Graph, dynamic: Dynamic) -> Rule:
     ops = [table.get(op.name) for table in dynamic.ops]
-    others = [
-        bound(other, there, dynamic.atoms_at(choice))
-        for choice, (other, there) in enumerate(zip(ops, dynamic.graphs, strict=True))
-        if other is not None and choice
-    ]
+    try:
+        others = [
+            bound(other, there, dynamic.atoms_at(choice))
+            for choice, (other, there) in enumerate(zip(ops, dynamic.graphs, strict=True))
+            if other is not None and choice
+        ]
+    except RuleError:  # a table of positions ends
+        return barrier("its operands do not fit each other at every size")
     if len(others) < len(dynamic.graphs) - 1:
         return barrier("it computes sizes")
     rule = common([bound(op, graph, dynamic.atoms_at(0)), *others], sliceable=False)

@@ -295,6 +295,24 @@ def test_axes_that_regroup_are_not_taken_for_one() -> None:
     assert all(factor.mark.value == "!" for factor in rule.factors)
 
 
+TABLE = """(float[B,T] x) => (float[B,T] y) {
+    size = Shape<start=1, end=2>(x)
+    row = Slice(table, zero, size, zero)
+    y = Add(x, row)
+}"""
+
+
+def test_what_does_not_fit_at_every_size_is_left_alone() -> None:
+    """A table of 12 positions ends before the longest input that is looked at."""
+    sample = Sample(TABLE, (), {"table": (12,)}, {"zero": [0]})
+    loaded = load_open(sample.model(), dims={"B": 12, "T": 12})
+    assert loaded.dynamic is not None
+    rules = steady_rules(loaded.graph, loaded.dynamic)
+    assert (
+        rules[loaded.graph.producer["y"].index].barrier == "its operands do not fit each other at every size"
+    )
+
+
 @pytest.mark.parametrize("batch", [1, 2])
 def test_a_merged_axis_is_no_border_behind_a_batch(batch: int) -> None:
     """At a batch of 1 rows of `[batch*tokens, 8]` could be sliced, at no other."""

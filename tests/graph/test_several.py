@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import onnx
 import pytest
 
@@ -12,6 +13,7 @@ from onnx_autochunk.graph.derive import whole_graph
 from onnx_autochunk.graph.dynamic import Atom, Dynamic, bindings
 from onnx_autochunk.graph.load import read
 from onnx_autochunk.graph.loaded import Loaded
+from onnx_autochunk.graph.numbers import released
 from onnx_autochunk.graph.repeated import large, repeat
 from onnx_autochunk.graph.several import load_open
 
@@ -135,6 +137,39 @@ def test_shapes_behind_computed_bounds_are_found() -> None:
         N=9,
     )
     assert loaded.graph.shape("y") == (8, 8)
+
+
+def test_a_size_that_inference_takes_for_0_is_found() -> None:
+    """ONNX's inference multiplies the width of the values by the heads, also where it does not know it."""
+    model = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["": 24]> g (float[N,8] x) => (float[1,N,M] y)
+        <int64[1] zero = {0}, int64[1] one = {1}> {
+            size = Shape<start=0, end=1>(x)
+            w = Slice(table, zero, size, one)
+            q = Unsqueeze(x, zero)
+            v = MatMul(q, w)
+            y = Attention<q_num_heads=1, kv_num_heads=1>(q, q, v)
+        }"""
+    )
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((8, 40), np.float32), "table"))
+    loaded = load_open(model, dims={"N": 12})
+    assert loaded.graph.shape("y") == (1, 12, 12) and loaded.dynamic is not None
+
+
+def test_bodies_say_of_shapes_what_they_said() -> None:
+    """ONNX Runtime wants to know how many axes a Loop carries."""
+    loaded = _open(
+        """(float[N,8] x) => (float[N,8] y) <int64 count = {2}> {
+            y = Loop<body = round (int64 at, bool going, float[N,8] h) => (bool again, float[N,8] next) {
+                again = Identity(going)
+                next = Neg(h)
+            }>(count, , x)
+        }""",
+        N=12,
+    )
+    made = released(loaded.model, loaded.dynamic)
+    body = next(iter(made.graph)).attributes["body"].as_graph()
+    assert [str(value.shape) for value in (body.inputs[2], body.outputs[1])] == ["[N,8]", "[N,8]"]
 
 
 def test_a_dimension_without_a_name_still_needs_a_shape() -> None:

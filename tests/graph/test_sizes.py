@@ -19,7 +19,7 @@ FIXED = "(float[3,4] x) => (float[3,4] y) { y = Neg(x) }"
 
 
 def bound(text: str, dims: Mapping[str, int], shapes: Mapping[str, Shape]) -> Loaded:
-    model = parser.parse_model(f'<ir_version: 10, opset_import: ["": 21]> g {text}')
+    model = parser.parse_model(f'<ir_version: 10, opset_import: ["": 21, "local": 1]> g {text}')
     return load(model, dims=dims, shapes=shapes)
 
 
@@ -41,6 +41,13 @@ def test_dims_are_bound(
     loaded = bound(text, dims, shapes)
     assert loaded.graph.shape("y") == shape
     assert loaded.dims == used
+
+
+def test_what_nothing_infers_still_has_axes() -> None:
+    """A result without a shape is not valid."""
+    made = bound("(float[N,4] x) => (float[N,?] y) { y = local.Unknown(x) }", {"N": 7}, {}).model
+    (shape,) = (value.shape for value in made.graph.outputs)
+    assert shape is not None and len(shape) == 2
 
 
 def test_every_shape_behind_the_inputs_follows() -> None:
