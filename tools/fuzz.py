@@ -1,8 +1,8 @@
 """Random graphs with random plans, each against itself: nothing may differ, nothing may crash.
 
 `python -m tools.fuzz --graphs 2000 --json F.jsonl` takes seeds 0 to 1999; called again with the same file it
-goes on where it was, also behind a seed that took the whole process down. What is drawn and how it is
-compared: `tests.fuzz`.
+goes on where it was, also behind a seed that took the whole process down. `--kind open` leaves sizes open,
+`--kind bodies` chunks bodies of If, Loop and Scan. What is drawn and how it is compared: `tests.fuzz`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tests.fuzz.check import Outcome, check
+from tests.fuzz.check import KINDS, Outcome, check
 
 FRAMES = ("regions", "groups", "nested")
 LEAST_SHARE = 0.6  # of the graphs have to get a region
@@ -36,8 +36,10 @@ def table(outcomes: Sequence[Outcome]) -> Table:
         *[(form, lambda one, form=form: form in one.forms) for form in ("scan", "sweep", "unroll")],
         ("with feeders", lambda one: one.feeders),
         ("nested", lambda one: one.nested),
+        ("in bodies", lambda one: one.enclosed),
         ("accumulating", lambda one: one.accumulating),
         *[(f"frames: {way}", lambda one, way=way: way in one.frames) for way in FRAMES],
+        ("compared in several runs", lambda one: one.runs > 1),
         ("with differences that rounding explains", lambda one: one.unstable),
         ("less than half finite", lambda one: one.finite < 0.5),
         ("unequal", lambda one: one.unequal),
@@ -87,13 +89,14 @@ def _write(outcome: Outcome, file: Path | None) -> None:
 
 
 @click.command(context_settings={"show_default": True})
+@click.option("--kind", type=click.Choice([*KINDS]), default="fixed", help="What is drawn.")
 @click.option("--graphs", default=2000, help="So many seeds.")
 @click.option("--first", default=0, help="The first of them.")
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Outcomes, one a line; kept."
 )
 @click.option("--seconds", type=float, help="Stop after so long; with --json, the next call goes on.")
-def main(graphs: int, first: int, json_file: Path | None, seconds: float | None) -> None:
+def main(kind: str, graphs: int, first: int, json_file: Path | None, seconds: float | None) -> None:
     """Exit code 1 says that something differed or crashed, or that too few graphs got a region."""
     known, start = _saved(json_file), time.monotonic()
     for seed in range(first, first + graphs):
@@ -103,7 +106,7 @@ def main(graphs: int, first: int, json_file: Path | None, seconds: float | None)
         if seed in known:
             continue
         _write(Outcome(seed, crashed=DIED), json_file)
-        known[seed] = check(seed)
+        known[seed] = check(seed, kind)
         _write(known[seed], json_file)
         for line in failures([known[seed]]):
             click.echo(line, err=True)

@@ -1,6 +1,7 @@
 """One random graph, chunked by one random plan, against itself: what was tried and what came of it.
 
 `check(7)` -> the model of seed 7 in every way of framing its plan, run with ORT's optimizations and without.
+`check(7, "open")` -> another, at several sizes. `check(7, "bodies")` -> one whose bodies are chunked.
 
 Some ops turn a difference in the last bit into any other: Floor, ArgMax, a quotient whose divisor comes near
 0. Elements that differ count only if the original itself does not change there when its inputs do by as much
@@ -10,27 +11,34 @@ as rounding.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
-from onnx_autochunk.cost.model import CostModel
-from onnx_autochunk.emit.weave import chunk
-from onnx_autochunk.graph.load import load
-from onnx_autochunk.graph.loaded import Loaded
-from onnx_autochunk.graph.stand_ins import write_out
+from onnx_autochunk.emit.weave import chunk, finish
+from onnx_autochunk.graph.enclosed import with_bodies
+from onnx_autochunk.graph.numbers import released
+from onnx_autochunk.graph.several import load_open
 from onnx_autochunk.options import Options
+from onnx_autochunk.pipeline import _trials
 from onnx_autochunk.plan.plan import Frames, Plan
-from onnx_autochunk.plan.planner import make_planner
+from onnx_autochunk.plan.planner import Planner
 from onnx_autochunk.runtime.session import run
+from onnx_autochunk.trial import Trials
 from onnx_autochunk.verify.compare import compare
-from tests.fuzz.graphs import open_session, random_feeds, tiny_graph
-from tests.fuzz.plans import FORMS, draw, draw_searched, forms_of
+from tests.fuzz.enclosed import enclosed_graph
+from tests.fuzz.graphs import Drawn, fixed_graph, open_session
+from tests.fuzz.opened import open_graph
+from tests.fuzz.plans import draw, draw_searched, forms_of
 
-MODEL = CostModel.load()
+KINDS: Mapping[str, Callable[[int], Drawn]] = {
+    "fixed": fixed_graph,
+    "open": open_graph,
+    "bodies": enclosed_graph,
+}
 SEARCHED = 0.25  # of the plans choose among what the planner found
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 Outputs = Mapping[str, Array]
@@ -48,6 +56,8 @@ class Outcome:
     Attributes:
         types: operators of the graph, as `domain:type`.
         chunked: those of them in regions.
+        enclosed: regions in bodies of the model's own.
+        runs: inputs on which results were compared.
         frames: ways of framing that gave another model.
         unstable: differences that rounding explains, in all runs.
         finite: share of the outputs' elements that are finite.
@@ -63,6 +73,8 @@ class Outcome:
     nested: int = 0
     accumulating: int = 0
     feeders: int = 0
+    enclosed: int = 0
+    runs: int = 0
     frames: tuple[str, ...] = ()
     unstable: int = 0
     finite: float = 1.0
@@ -70,51 +82,52 @@ class Outcome:
     crashed: str = ""
 
 
-def check(seed: int) -> Outcome:
+def check(seed: int, kind: str = "fixed") -> Outcome:
     """Build, chunk, run and compare; an exception of ours or of ONNX Runtime's is part of the outcome."""
-    proto = tiny_graph(seed)
-    outcome = Outcome(
-        seed, types=tuple(sorted({f"{node.domain}:{node.op_type}" for node in proto.graph.node}))
-    )
+    drawn = KINDS[kind](seed)
+    outcome = Outcome(seed, types=tuple(sorted({_type(node) for node in _nodes(drawn.model.graph)})))
     try:
-        loaded = write_out(load(proto))
-        plan = plan_for(loaded, random.Random(seed))
-        return _compared(_described(outcome, loaded, plan), proto, loaded, plan)
+        trials, plan = plan_for(drawn, random.Random(seed), bodies=kind == "bodies")
+        return _compared(_described(outcome, trials.planner, plan), drawn, trials, plan)
     except Exception as error:  # whatever it is, it is what we look for
         return replace(outcome, crashed=f"{type(error).__name__}: {error}")
 
 
-def plan_for(loaded: Loaded, dice: random.Random) -> Plan:
-    """A plan for a model."""
+def plan_for(drawn: Drawn, dice: random.Random, *, bodies: bool) -> tuple[Trials, Plan]:
+    """A plan for a model, and what it is for."""
+    loaded = load_open(drawn.model, dims=drawn.dims)
     searches = dice.random() < SEARCHED
-    planner = make_planner(loaded.graph, Options(), MODEL, FORMS, searches=searches)
-    return draw_searched(planner, dice) if searches else draw(planner, dice)
+    trials = _trials(Options(), with_bodies(loaded) if bodies else loaded, searches=searches)
+    return trials, draw_searched(trials.planner, dice) if searches else draw(trials.planner, dice)
 
 
-def models(loaded: Loaded, plan: Plan) -> Iterator[tuple[Frames, onnx.ModelProto]]:
+def models(trials: Trials, plan: Plan) -> Iterator[tuple[Frames, onnx.ModelProto]]:
     """The plan in every way of framing it that gives another model."""
-    woven = chunk(loaded, plan)
+    loaded = trials.loaded
+    woven = chunk(loaded, plan, trials.planner.setting.rules)
     seen = set[bytes]()
     for frames in Frames:
-        proto = ir.to_proto(woven.framed(frames))
+        made = released(finish(woven.framed(frames).clone()), loaded.dynamic)
+        proto = ir.to_proto(made)
         if (text := proto.SerializeToString(deterministic=True)) not in seen:
             seen.add(text)
             yield frames, proto
 
 
-def _compared(outcome: Outcome, proto: onnx.ModelProto, loaded: Loaded, plan: Plan) -> Outcome:
-    feeds = random_feeds(proto)
-    expected = {level: outputs(proto, level, feeds) for level in LEVELS}
-    values = [array for array in expected["as it is"].values() if array.size]
+def _compared(outcome: Outcome, drawn: Drawn, trials: Trials, plan: Plan) -> Outcome:
+    feeds = drawn.feeds[:1] if drawn.dims and trials.loaded.dynamic is None else drawn.feeds
+    expected = {level: outputs(drawn.model, level, feeds) for level in LEVELS}
+    values = [array for array in expected["as it is"][0].values() if array.size]
     finite = float(np.mean([np.isfinite(array.astype(np.float64)).mean() for array in values]))
-    outcome = replace(outcome, finite=finite)
-    for frames, made in models(loaded, plan):
+    outcome = replace(outcome, finite=finite, runs=len(feeds))
+    for frames, made in models(trials, plan):
         outcome = replace(outcome, frames=(*outcome.frames, frames.value))
         onnx.checker.check_model(made, full_check=True)
         for level in LEVELS:
-            found = outputs(made, level, feeds)
-            if difference := differs(expected[level], found):
-                if differs(expected[level], found, moves=_moves(proto, expected[level], level, feeds)):
+            for given, one, other in zip(feeds, expected[level], outputs(made, level, feeds), strict=True):
+                if not differs(one, other):
+                    continue
+                if difference := differs(one, other, moves=_moves(drawn.model, one, level, given)):
                     return replace(outcome, unequal=f"frames {frames.value}, {level}: {difference}")
                 outcome = replace(outcome, unstable=outcome.unstable + 1)
     return outcome
@@ -167,14 +180,16 @@ def _far(left: Array, right: Array) -> Array:
         return ~np.isclose(a, b, rtol=1e-4, atol=_atol(left) / 10, equal_nan=True)
 
 
-def outputs(proto: onnx.ModelProto, level: str, feeds: Outputs) -> Outputs:
-    """What a model makes of its inputs."""
-    return run(open_session(proto, optimized=LEVELS[level]), feeds)
+def outputs(proto: onnx.ModelProto, level: str, feeds: Sequence[Outputs]) -> list[Outputs]:
+    """What a model makes of its inputs, in one run after the other."""
+    session = open_session(proto, optimized=LEVELS[level])
+    return [run(session, one) for one in feeds]
 
 
-def _described(outcome: Outcome, loaded: Loaded, plan: Plan) -> Outcome:
+def _described(outcome: Outcome, planner: Planner, plan: Plan) -> Outcome:
     inner = [loop for outer in plan.loops if outer.nested for loop in outer.nested.regions]
-    ops = {loaded.graph.ops[index] for loop in plan.loops for index in loop.region.ops}
+    graphs = {one.home: one.graph for one in planner.graphs}
+    ops = {graphs[loop.home].ops[index] for loop in plan.loops for index in loop.region.ops}
     return replace(
         outcome,
         chunked=tuple(sorted({f"{op.domain}:{op.type}" for op in ops})),
@@ -183,4 +198,17 @@ def _described(outcome: Outcome, loaded: Loaded, plan: Plan) -> Outcome:
         nested=len(inner),
         accumulating=sum(loop.region.accumulator is not None for loop in (*plan.loops, *inner)),
         feeders=sum(len(region.feeders) for region in plan.regions),
+        enclosed=sum(bool(region.home) for region in plan.regions),
     )
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """The nodes of a graph, and those of its bodies."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            yield from _nodes(attribute.g)
+
+
+def _type(node: onnx.NodeProto) -> str:
+    return f"{node.domain}:{node.op_type}"

@@ -8,8 +8,10 @@ what a call reads is an input of the graph or a constant, what it makes goes on 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -36,7 +38,8 @@ CALLS: dict[str, list[Case]] = {}
 for _case in CASES:
     CALLS.setdefault(f"{_case.domain}:{_case.type}", []).append(_case)
 
-LAYOUTS: Mapping[str, Callable[[Builder], tuple[int, ...]]] = {
+Layouts: TypeAlias = Mapping[str, Callable[[Builder], tuple[int, ...]]]
+LAYOUTS: Layouts = {
     "tokens": lambda b: (1, b.pick(*ROWS), b.pick(*WIDTHS)),
     "batch": lambda b: (b.pick(2, 3, 5), b.pick(*ROWS), b.pick(*WIDTHS)),
     "matrix": lambda b: (b.pick(*ROWS), b.pick(*WIDTHS)),
@@ -45,17 +48,38 @@ LAYOUTS: Mapping[str, Callable[[Builder], tuple[int, ...]]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A model, and what it is run on.
+
+    Attributes:
+        feeds: of each run.
+        dims: reference sizes of symbolic dimensions, which the first run has.
+    """
+
+    model: onnx.ModelProto
+    feeds: tuple[Mapping[str, Array], ...]
+    dims: Mapping[str, int] = field(default_factory=dict)
+
+
+def fixed_graph(seed: int) -> Drawn:
+    """A tiny graph of fixed sizes."""
+    model = tiny_graph(seed)
+    return Drawn(model, (random_feeds(model),))
+
+
 def tiny_graph(seed: int) -> onnx.ModelProto:
     """A model that is valid and that ONNX Runtime computes soundly; one seed gives one graph."""
     return next(
-        model for attempt in count() if is_sound(model := _drawn(np.random.default_rng([seed, attempt])))
+        model for attempt in count() if is_sound(model := drawn(np.random.default_rng([seed, attempt])))
     )
 
 
-def _drawn(rng: np.random.Generator) -> onnx.ModelProto:
+def drawn(rng: np.random.Generator, layouts: Layouts = LAYOUTS) -> onnx.ModelProto:
+    """A model whose inputs have one of the layouts, which need not be sound."""
     dtype = TensorProto.FLOAT16 if rng.random() < HALF_SHARE else TensorProto.FLOAT
     b = Builder(rng, dtype, MOST)
-    shape = LAYOUTS[b.pick(*LAYOUTS)](b)
+    shape = layouts[b.pick(*layouts)](b)
     inputs = [Tensor(f"x{at}", shape, dtype) for at in range(int(rng.integers(1, 3)))]
     b.tensors.extend(inputs)
     pieces: tuple[Piece, ...] = (
@@ -145,30 +169,31 @@ def open_session(model: onnx.ModelProto, *, optimized: bool) -> ort.InferenceSes
     return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def random_feeds(model: onnx.ModelProto) -> dict[str, Array]:
-    """Normal numbers for the inputs, all of which are floats."""
+def random_feeds(model: onnx.ModelProto, dims: Mapping[str, int] | None = None) -> dict[str, Array]:
+    """Normal numbers for the inputs, all of which are floats; `dims` are sizes of symbolic dimensions."""
+    sizes = dims or {}
     dice = np.random.default_rng(0)
     feeds: dict[str, Array] = {}
     for value in model.graph.input:
-        shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        shape = [sizes.get(dim.dim_param, dim.dim_value) for dim in value.type.tensor_type.shape.dim]
         dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
         feeds[value.name] = dice.standard_normal(shape).astype(dtype)
     return feeds
 
 
-def is_sound(model: onnx.ModelProto) -> bool:
+def is_sound(model: onnx.ModelProto, given: Mapping[str, Array] | None = None) -> bool:
     """True when the model is valid, and ONNX Runtime computes the same for it whatever it does to save time.
 
     That is with its optimizations, whose fusions may be off, and when no buffer is written over.
     """
-    feeds, kept = random_feeds(model), onnx.ModelProto()
+    feeds, kept = given or random_feeds(model), onnx.ModelProto()
     kept.CopyFrom(model)
     kept.graph.output.extend(model.graph.value_info)
     names = [value.name for value in model.graph.output]
     try:
         onnx.checker.check_model(model, full_check=True)
         found, fast, safe = (
-            dict(zip(names, open_session(made, optimized=optimized).run(names, feeds), strict=True))
+            dict(zip(names, open_session(made, optimized=optimized).run(names, dict(feeds)), strict=True))
             for made, optimized in ((model, False), (model, True), (kept, False))
         )
     except Exception:  # neither's types share a base class

@@ -10,7 +10,6 @@ import random
 from collections.abc import Collection, Iterator, Sequence
 
 from onnx_autochunk.axes import positions
-from onnx_autochunk.graph.model import Graph
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.body import body_of, has_body
 from onnx_autochunk.plan.candidates import Candidate
@@ -29,22 +28,26 @@ from onnx_autochunk.plan.select import Choice, Selection
 FORMS = (Form.SCAN, Form.SWEEP, Form.UNROLL)
 MOST_REGIONS = 4
 MOST_CHUNKS = 24
+OPEN_FORMS = (Form.SCAN,)  # where sizes are open
 FEEDS, NESTS = 0.9, 0.5  # how often a region that can have feeders, or loops in its body, has them
 
 
 def draw(planner: Planner, dice: random.Random) -> Plan:
-    """A plan of disjoint regions that grow from random ops."""
+    """A plan of disjoint regions that grow from random ops, of the graph and of its bodies."""
     taken: list[Choice] = []
-    for region in _disjoint(planner.setting, dice):
-        option = _option(planner.setting, region, dice)
-        taken.append(Choice(Candidate(region, 0, (option,)), option))
+    for start, one in zip(planner.starts, planner.graphs, strict=True):
+        for region in _disjoint(one.setting, dice):
+            option = _option(one.setting, region, dice)
+            taken.append(Choice(Candidate(region, start, (option,)), option))
     return planner.plan_of(_selection(taken))
 
 
 def draw_searched(planner: Planner, dice: random.Random) -> Plan:
     """A plan of what the planner itself found, each in any of its ways."""
     taken: list[Choice] = []
-    for found in dice.sample(planner.candidates, len(planner.candidates)):
+    graphs = zip(planner.starts, planner.graphs, strict=True)
+    candidates = [found.later(start) for start, one in graphs for found in one.candidates]
+    for found in dice.sample(candidates, len(candidates)):
         if all(found.end < other.candidate.start or other.candidate.end < found.start for other in taken):
             taken.append(Choice(found, dice.choice(found.options)))
     return planner.plan_of(_selection(taken[:MOST_REGIONS]))
@@ -63,7 +66,8 @@ def _disjoint(setting: Setting, dice: random.Random) -> Iterator[Region]:
             hoisting = [region for region in fitting if region.hoisted]
             region = dice.choice(hoisting if hoisting and dice.random() < 0.5 else fitting)
             free.difference_update(_steps(region))
-            yield (hosted(setting, region) if dice.random() < 0.5 else None) or region
+            writes_over = dice.random() < 0.5 and Form.SWEEP in _usable(setting)
+            yield (hosted(setting, region) if writes_over else None) or region
         if len(free) < len(setting.order) and dice.random() < 1 / MOST_REGIONS:
             return
 
@@ -89,21 +93,29 @@ def _regions(setting: Setting, end: int) -> Iterator[Region]:
 
 def _option(setting: Setting, region: Region, dice: random.Random) -> Option:
     """A way to write a region."""
-    form = dice.choice(list(_forms(setting.graph, region)))
+    form = dice.choice(list(_forms(setting, region)))
     chunking = _chunking(region, form, dice)
     feeds = _feeds(setting, region, dice) if region.hoisted and dice.random() < FEEDS else ()
     nests = form is Form.SCAN and region.accumulator is None and dice.random() < NESTS
+    nests &= _usable(setting) is FORMS
     nest = _nest(setting, region, chunking.length, dice) if nests else None
     return Option(form, chunking, 0, 0.0, 0.0, 0, feeds, nest)
 
 
-def _forms(graph: Graph, region: Region) -> Iterator[Form]:
+def _forms(setting: Setting, region: Region) -> Iterator[Form]:
     """Forms that a region can be written in."""
+    if _usable(setting) is OPEN_FORMS:
+        yield Form.SCAN
+        return
     yield Form.UNROLL
     if not region.varies:
         yield Form.SCAN
-    if region.accumulator is None and sweep_hosts(graph, region) is not None:
+    if region.accumulator is None and sweep_hosts(setting.graph, region) is not None:
         yield from (Form.SWEEP,) * 3  # few regions can
+
+
+def _usable(setting: Setting) -> tuple[Form, ...]:
+    return FORMS if setting.holds is None else OPEN_FORMS
 
 
 def _chunking(region: Region, form: Form, dice: random.Random) -> Chunking:
@@ -114,11 +126,12 @@ def _chunking(region: Region, form: Form, dice: random.Random) -> Chunking:
 
 def _feeds(setting: Setting, region: Region, dice: random.Random) -> tuple[Loop, ...]:
     """Loops in front of a region."""
-    front = front_of(setting, region, FORMS)
+    forms = _usable(setting)
+    front = front_of(setting, region, forms)
     if front is None:
         return ()
     if dice.random() < 0.5:
-        front = in_place(setting.graph, front, FORMS) or front
+        front = in_place(setting.graph, front, forms) or front
     pairs = zip(front.feeders, front.forms, strict=True)
     return tuple(Loop(feeder, form, _chunking(feeder, form, dice)) for feeder, form in pairs)
 
