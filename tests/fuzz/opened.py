@@ -42,55 +42,54 @@ def open_graph(seed: int) -> Drawn:
 
 def _attempt(rng: np.random.Generator) -> Drawn | None:
     """A graph with what it is run on: reference sizes, one less, any, and 1, as far as it takes them."""
-    model = _opened(drawn(rng, LAYOUTS), rng)
-    names = dict.fromkeys(
-        dim.dim_param
-        for value in model.graph.input
-        for dim in value.type.tensor_type.shape.dim
-        if dim.dim_param
-    )
-    reference = {name: int(rng.integers(*REFERENCE[name], endpoint=True)) for name in names}
+    model = drawn(rng, LAYOUTS)
+    sources = _named(model.graph)
+    _open(model.graph, _Sizes(sources, rng))
+    model = onnx.shape_inference.infer_shapes(model)
+    reference = {name: int(rng.integers(*REFERENCE[name], endpoint=True)) for name in sources}
     choices = (
         reference,
         {name: max(1, size - 1) for name, size in reference.items()},
-        {name: int(rng.integers(1, MOST[name], endpoint=True)) for name in names},
-        dict.fromkeys(names, 1),
+        {name: int(rng.integers(1, MOST[name], endpoint=True)) for name in sources},
+        dict.fromkeys(sources, 1),
     )
     first, *others = (random_feeds(model, dims) for dims in choices)
-    if not names or not is_sound(model, first):
+    if not sources or not is_sound(model, first):
         return None
     taken = [feeds for feeds in others if is_sound(model, feeds)]
     return Drawn(model, (first, *taken), reference) if len(taken) >= OTHERS else None
 
 
-def _opened(model: onnx.ModelProto, rng: np.random.Generator) -> onnx.ModelProto:
-    """The model with names for sizes, which it computes where it needs them."""
-    graph, sources = model.graph, dict[str, tuple[str, int]]()
+def _named(graph: onnx.GraphProto) -> dict[str, tuple[str, int]]:
+    """Give sizes of inputs their names; where each name is found: an input and an axis."""
+    sources = dict[str, tuple[str, int]]()
+    names = {prime: name for name, prime in PRIMES.items()}
     for value in graph.input:
         for axis, dim in enumerate(value.type.tensor_type.shape.dim):
-            name = next((name for name, prime in PRIMES.items() if dim.dim_value == prime), None)
-            if name is not None:
+            if name := names.get(dim.dim_value):
                 dim.dim_param = name
                 sources.setdefault(name, (value.name, axis))
-    sizes, weights = _Sizes(sources, rng), list(graph.initializer)
+    return sources
+
+
+def _open(graph: onnx.GraphProto, sizes: _Sizes) -> None:
+    """Compute the constants that depend on sizes, and say no more of shapes than how many axes there are."""
     targets = {node.input[1] for node in graph.node if node.op_type == "Reshape"}
-    graph.ClearField("initializer")
-    for weight in weights:
+    for weight in graph.initializer:
         array = numpy_helper.to_array(weight)
         if array.dtype == np.int64 and array.ndim == 1 and len(array) <= MOST_AXES:
             sizes.vector(weight.name, array.tolist(), infers=weight.name in targets)
         else:
             sizes.array(weight.name, array)
-    graph.initializer.extend(sizes.weights)
     nodes = [*sizes.nodes, *graph.node]
-    graph.ClearField("node")
-    graph.node.extend(nodes)
+    for field_name, values in (("initializer", sizes.weights), ("node", nodes)):
+        graph.ClearField(field_name)
+        getattr(graph, field_name).extend(values)
     _forget(graph.output)
     for inner in _graphs(graph):
         inner.ClearField("value_info")
         if inner is not graph:
             _forget([*inner.input, *inner.output])
-    return onnx.shape_inference.infer_shapes(model)
 
 
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
@@ -137,12 +136,9 @@ class _Sizes:
         names = {axis: found for axis, size in enumerate(array.shape) if (found := self._names(size))}
         if not names:
             return self._constant(name, array)
-        whole = [
-            size
-            * prod(MOST[one] for one in names.get(axis, ()))
-            // prod(PRIMES[one] for one in names.get(axis, ()))
-            for axis, size in enumerate(array.shape)
-        ]
+        whole = list(array.shape)
+        for axis, found in names.items():
+            whole[axis] = whole[axis] * prod(MOST[one] for one in found) // prod(PRIMES[one] for one in found)
         more = [(0, long - size) for long, size in zip(whole, array.shape, strict=True)]
         self._constant(f"{name}/whole", np.pad(array, more, mode="wrap"))
         self._constant(f"{name}/starts", np.zeros(len(names), np.int64))
