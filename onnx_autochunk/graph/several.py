@@ -68,11 +68,16 @@ def load_open(
         return loaded
     dynamic = Dynamic(graphs, _inputs(unbound.model, graphs), _accepted(unbound.model))
     dynamic = _with_elements(_write_sizes(model, dynamic))  # the other way a size could come from itself
+    _say(model, dynamic)
+    return derive(model, loaded.dims, dynamic=dynamic)
+
+
+def _say(model: ir.Model, dynamic: Dynamic) -> None:
+    """Let each value say what its axes are at every size, in place."""
     for value in (*model.graph.inputs, *(value for node in model.graph for value in node.outputs)):
         sizes = dynamic.sizes(str(value.name))
         if sizes is not None:
             value.meta[OPEN] = tuple(map(dynamic.label, sizes))
-    return derive(model, loaded.dims, dynamic=dynamic)
 
 
 def _chosen(model: ir.Model, known: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
@@ -215,6 +220,7 @@ def write_out_open(loaded: Loaded, provider: str = "cpu") -> Loaded:
         node.replace_input_with(1, numbers.vector(sizes))
         numbers.allow_zero(node)
     numbers.place()
+    _say(model, dynamic)
     return derived(loaded, model, written)
 
 
