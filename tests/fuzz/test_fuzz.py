@@ -49,7 +49,7 @@ FAILED = [
     ("fixed", 635),  # slices of weights were not multiplied in 8 bits
     ("fixed", 801),  # ONNX Runtime dropped a Cast that a body read
     ("open", 84),  # a result had no shape
-    ("open", 94),  # inference took a width for 0
+    ("open", 302),  # a frame gave what stands for an Einsum, in the reference's shape
 ]
 
 
