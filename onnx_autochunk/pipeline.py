@@ -79,7 +79,7 @@ def _searched(stages: Stages, loaded: Loaded, path: Path | None, bench: Bench) -
     """Plan and measure until the goal is met, and say what came of it."""
     options, (known, predicted) = stages.options, _analyzed(stages, loaded)
     with stages.stage("search"):
-        trials, excess = _trials(options, known, searches=True), ""
+        trials, excess = make_trials(options, known, searches=True), ""
         if options.best_effort and (left := trials.planner.unavoidable):
             excess = elements_message(trials.planner, left, Plan.nothing(0))
             trials = _least_oversize(trials, known)
@@ -116,7 +116,7 @@ def _least_oversize(trials: Trials, loaded: Loaded) -> Trials:
 
     @cache
     def relaxed(limit: int) -> Trials:
-        return _trials(replace(options, max_elements=limit), loaded, searches=True)
+        return make_trials(replace(options, max_elements=limit), loaded, searches=True)
 
     at = bisect_left(limits[:-1], True, key=lambda limit: not relaxed(limit).planner.unavoidable)
     return relaxed(limits[at])
@@ -125,7 +125,7 @@ def _least_oversize(trials: Trials, loaded: Loaded) -> Trials:
 def _replayed(stages: Stages, loaded: Loaded, path: Path | None, saved: SavedPlan, bench: Bench) -> Result:
     """Carry out a plan that was made before."""
     options, (known, predicted) = stages.options, _analyzed(stages, loaded)
-    trials = _trials(options, known, searches=False)
+    trials = make_trials(options, known, searches=False)
     plan = restore(trials.planner, usable_forms(loaded, options), saved.record)
     before = _before(stages, loaded, predicted, bench)
     goal = _goal(options, before, trials)
@@ -152,7 +152,7 @@ def _analyzed(stages: Stages, loaded: Loaded) -> tuple[Loaded, int]:
         return known, simulate(known.graph, provider=options.provider).peak_bytes
 
 
-def _trials(options: Options, loaded: Loaded, *, searches: bool, cached: bool = True) -> Trials:
+def make_trials(options: Options, loaded: Loaded, *, searches: bool, cached: bool = True) -> Trials:
     """Everything that plans for the model are made of and tried with."""
     rewritable, forms = write_out_open(loaded, options.provider), usable_forms(loaded, options)
     prices = CostModel.load(options.provider)
@@ -171,7 +171,7 @@ def _trials(options: Options, loaded: Loaded, *, searches: bool, cached: bool = 
 
 def _cautious(trials: Trials, loaded: Loaded) -> Callable[[], Trials]:
     """The same by prices that do not count on a cache."""
-    return lambda: _trials(trials.planner.options, loaded, searches=True, cached=False)
+    return lambda: make_trials(trials.planner.options, loaded, searches=True, cached=False)
 
 
 def _before(stages: Stages, loaded: Loaded, predicted_bytes: int, bench: Bench) -> Cost:

@@ -19,7 +19,7 @@ from onnx_autochunk.graph.load import load
 from onnx_autochunk.graph.rounds import rounds
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Options
-from onnx_autochunk.pipeline import _trials
+from onnx_autochunk.pipeline import make_trials
 from onnx_autochunk.report.record import Report, Status
 from onnx_autochunk.verify.measure import measure_peak
 from tests.emit.regions import bodies, nodes
@@ -214,7 +214,7 @@ AS_PLANNED = sorted(MODELS.keys() - {"if, one weight"})  # plans write its Einsu
 def test_all_graphs_together_hold_what_the_model_holds(name: str) -> None:
     options = Options(include_subgraphs=True)
     known = with_bodies(load(MODELS[name]()))
-    planner = _trials(options, known, searches=False).planner
+    planner = make_trials(options, known, searches=False).planner
     assert len(planner.graphs) == 1 + len(list(known.every_body)) > 1
     assert max(planner.live_bytes) == pytest.approx(planner.timeline.peak_bytes, rel=0.06)
 
@@ -228,7 +228,7 @@ def test_a_body_runs_as_often_as_can_be_known() -> None:
 
 def test_what_chunking_takes_counts_for_every_round() -> None:
     options = Options(include_subgraphs=True)
-    once, often = (_trials(options, with_bodies(load(looped(n))), searches=True).planner for n in (1, 10))
+    once, often = (make_trials(options, with_bodies(load(looped(n))), searches=True).planner for n in (1, 10))
     (one,), (many,) = once.bodies.values(), often.bodies.values()
     assert one.candidates and len(one.candidates) == len(many.candidates)
     for few, more in zip(one.candidates, many.candidates, strict=True):

@@ -23,7 +23,7 @@ from onnx_autochunk.graph.enclosed import with_bodies
 from onnx_autochunk.graph.numbers import released
 from onnx_autochunk.graph.several import load_open
 from onnx_autochunk.options import Options
-from onnx_autochunk.pipeline import _trials
+from onnx_autochunk.pipeline import make_trials
 from onnx_autochunk.plan.plan import Frames, Plan
 from onnx_autochunk.plan.planner import Planner
 from onnx_autochunk.runtime.session import run
@@ -97,7 +97,7 @@ def plan_for(drawn: Drawn, dice: random.Random, *, bodies: bool) -> tuple[Trials
     """A plan for a model, and what it is for."""
     loaded = load_open(drawn.model, dims=drawn.dims)
     searches = dice.random() < SEARCHED
-    trials = _trials(Options(), with_bodies(loaded) if bodies else loaded, searches=searches)
+    trials = make_trials(Options(), with_bodies(loaded) if bodies else loaded, searches=searches)
     return trials, draw_searched(trials.planner, dice) if searches else draw(trials.planner, dice)
 
 
