@@ -122,10 +122,6 @@ SAID: dict[str, tuple[dict[str, Any], str]] = {
         {"include_subgraphs": True, "exclude": "."},
         r"_scores \(262144 elements: --include or --exclude keeps \S+ out\)",
     ),
-    "given": (
-        {"include_subgraphs": True, "max_elements": 100},
-        r"_out \(16384 elements: a result of the body\)",
-    ),
 }
 
 

@@ -20,6 +20,8 @@ from onnx_autochunk.graph.rounds import rounds
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Options
 from onnx_autochunk.pipeline import make_trials
+from onnx_autochunk.plan.plan import Plan
+from onnx_autochunk.report.advice import why_held
 from onnx_autochunk.report.record import Report, Status
 from onnx_autochunk.verify.measure import measure_peak
 from tests.emit.regions import bodies, nodes
@@ -163,15 +165,21 @@ def _reasons(report: Report) -> list[str]:
     return [refusal.reason for refusal in report.refusals if "left as it is: " in refusal.reason]
 
 
-@pytest.mark.parametrize("name", ["if", "loop", "scan"])
-def test_what_gives_whole_what_was_chunked_in_its_bodies_is_no_barrier(name: str) -> None:
-    report = autochunk(MODELS[name](), budget="50%", include_subgraphs=True, no_verify=True).report
-    (reason,) = (refusal.reason for refusal in report.refusals if refusal.value in ("found", "last"))
-    assert reason == f"{name.capitalize()} gives it whole: what is chunked is in its bodies"
-    alone = autochunk(MODELS[name](), max_slowdown=4.0, no_verify=True).report
-    assert {r.reason for r in alone.refusals if r.value in ("found", "last")} <= {
-        f"{name.capitalize()} is a barrier: {name.capitalize()} has a subgraph"
-    }
+GIVES = {"If": (branched(), "found"), "Loop": (looped(heads=1), "last"), "Scan": (scanned(), "found")}
+
+
+@pytest.mark.parametrize(("model", "value"), GIVES.values(), ids=GIVES)
+def test_an_op_whose_bodies_are_chunked_is_called_no_barrier(model: onnx.ModelProto, value: str) -> None:
+    report = autochunk(model, budget="50%", include_subgraphs=True, no_verify=True).report
+    (refusal,) = (refusal for refusal in report.refusals if refusal.value == value)
+    assert refusal.reason.endswith(" gives it whole: what is chunked is in its bodies")
+
+
+def test_a_result_of_a_body_is_none_of_the_model() -> None:
+    known = with_bodies(load(branched()))
+    planner = make_trials(Options(include_subgraphs=True), known, searches=False).planner
+    said = [why_held(planner, Plan.nothing(0), name) for name in ("t_out", "y")]
+    assert said == ["a result of the body", "an output of the model"]
 
 
 def test_a_body_whose_shapes_may_change_is_left_alone() -> None:

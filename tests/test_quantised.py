@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from shutil import copyfile
 
 import numpy as np
 import pytest
@@ -13,14 +14,14 @@ from onnx_autochunk import autochunk
 from onnx_autochunk.report.record import Status
 from onnx_autochunk.runtime.session import exact_options, open_session, run
 from onnx_autochunk.verify.inputs import random_inputs, read_specs
-from tests.example_models import SIZES
+from tests.example_models import SIZES, exported
 
 pytest.importorskip("torch", reason="needs the extra `models`")
 MODELS: Mapping[str, Mapping[str, int]] = {name: SIZES[name] for name in ("gpt2", "vit")}
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(request: pytest.FixtureRequest, exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch  # noqa: PLC0415 - takes seconds
 
     from models import export, quantize  # noqa: PLC0415
@@ -28,7 +29,7 @@ def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     path: Path = tmp_path_factory.mktemp("quantised") / f"{request.param}.onnx"
     build = import_module(f"models.{request.param}").build
     example = export.seeded(build, 0, torch.float32, **MODELS[request.param])
-    export.export(example, path)
+    copyfile(exported(request.param, exports), path)
     quantize.quantize(path, example.inputs)
     return path
 

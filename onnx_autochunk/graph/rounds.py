@@ -25,6 +25,7 @@ def rounds(
         return None if count is None or count.data is None else int(count.data.item())
     if op.type == "Scan":
         scanned, axes = op.inputs[-op.integer("num_scan_inputs", 1)], op.attributes.get("scan_input_axes")
-        shape = shape_of(scanned) if shape_of else values[scanned].shape
+        value = values.get(scanned)
+        shape = shape_of(scanned) if shape_of else value and value.shape
         return shape[axes[0] if isinstance(axes, tuple) else 0] if shape else None
     return 1
