@@ -125,7 +125,7 @@ class Subject:
                 if plan is None or not _is_choice(plan) or loops(plan) in known:
                     continue
                 known.add(loops(plan))
-                predicted = trials.carry_out(plan).predicted_slowdown
+                predicted = trials.carry_out(plan).draft.slowdown
                 yield Row(self.name, form.value, place, loops(plan), self.clock, predicted), trials, plan
 
     def _trials(self, form: Form) -> Trials:

@@ -1,7 +1,7 @@
 """Run operators wrongly on purpose and live: in a child process that is started again when it falls.
 
 ONNX Runtime checks most of what it is given, but not all: with no heads it divides by zero and takes the
-process down.
+process down; with a wrong index it writes where something else lies, and a later call that is right fails.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ Tasks = Callable[[], Iterator[tuple[Key, Callable[[], Result]]]]
 def guarded(tasks: Tasks[Key, Result], fallen: Result) -> list[tuple[Key, Result]]:
     """The result of every task in its order; `fallen` for one that takes the process down.
 
+    What is raised counts in a process that has run nothing yet; another begins again where it was raised.
+
     Args:
         tasks: a function of a module that gives the same tasks in the same order each time.
         fallen: what stands for the result of such a task.
@@ -28,30 +30,32 @@ def guarded(tasks: Tasks[Key, Result], fallen: Result) -> list[tuple[Key, Result
     fatal: set[int] = set()
     while True:
         ours, theirs = context.Pipe()
+        first = len(found)
         with ours:
-            child = context.Process(
-                target=_work, args=(tasks, fallen, len(found), fatal, theirs), daemon=True
-            )
+            child = context.Process(target=_work, args=(tasks, fallen, first, fatal, theirs), daemon=True)
             child.start()
             theirs.close()
-            ended = _received(ours, found)
+            why = _received(ours, found)
         child.join()
-        if ended:
+        if why is None:
             return found
-        assert len(found) not in fatal, f"the process that runs the tasks ends with {child.exitcode}"
-        fatal.add(len(found))
+        if isinstance(why, EOFError):
+            assert len(found) not in fatal, f"the process that runs the tasks ends with {child.exitcode}"
+            fatal.add(len(found))
+        elif len(found) == first:
+            raise why
 
 
-def _received(connection: Connection, found: list[tuple[Key, Result]]) -> bool:
-    """Collect results; False when the child is gone before it said that it has ended."""
+def _received(connection: Connection, found: list[tuple[Key, Result]]) -> Exception | None:
+    """Collect results; what kept the child from giving all, an EOFError when it is gone."""
     try:
         while (answer := connection.recv()) is not None:
             if isinstance(answer, Exception):
-                raise answer
+                return answer
             found.append(answer)
-    except EOFError:
-        return False
-    return True
+    except EOFError as error:
+        return error
+    return None
 
 
 def _work(
