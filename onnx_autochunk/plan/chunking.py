@@ -43,12 +43,18 @@ class Chunking:
         return tuple((start, min(start + self.length, self.extent)) for start in starts)
 
 
-def ladder(extent: int, max_chunks: int | None = None) -> tuple[Chunking, ...]:
-    """Chunkings of `extent`, from few chunks to many."""
+def ladder(extent: int, max_chunks: int | None = None, *, fixed: bool = True) -> tuple[Chunking, ...]:
+    """Chunkings of `extent`, from few chunks to many.
+
+    Args:
+        extent: steps.
+        max_chunks: most chunks; None sets no limit.
+        fixed: False where sizes are open, and the last chunk is as long as the others.
+    """
     limit = min(extent, max_chunks or extent)
     counts = {round(2**octave * step) for octave in range(limit.bit_length()) for step in _STEPS}
     usable = takewhile(lambda count: count <= limit, sorted(count for count in counts if count > 1))
-    found = {length_for(extent, count): None for count in usable}
+    found = {length_for(extent, count, fixed=fixed): None for count in usable}
     return tuple(
         Chunking(extent, length)
         for length in found
@@ -56,9 +62,15 @@ def ladder(extent: int, max_chunks: int | None = None) -> tuple[Chunking, ...]:
     )
 
 
-def length_for(extent: int, count: int) -> int:
-    """The length near `extent / count` with the shortest tail; among equals the longest."""
+def length_for(extent: int, count: int, *, fixed: bool = True) -> int:
+    """The length near `extent / count` with the shortest tail; among equals the nearest.
+
+    Where sizes are open, that with the longest one: what it lacks is computed twice.
+    """
+    sign = 1 if fixed else -1
     ideal = extent / count
     slack = min(_SLACK * ideal, _MOST_STEPS)
     shortest, longest = max(1, int(ideal - slack)), max(1, int(ideal + slack))
-    return min(range(shortest, longest + 1), key=lambda length: (extent % length, abs(length - ideal)))
+    return min(
+        range(shortest, longest + 1), key=lambda length: ((sign * extent) % length, abs(length - ideal))
+    )

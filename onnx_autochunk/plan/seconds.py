@@ -41,7 +41,7 @@ class Seconds:
         self._shares = self._shares_of_originals() | (dict.fromkeys(_again(graph), 0.0) if not fixed else {})
         self._whole: dict[int, float] = {}
         self._columns: dict[tuple[int, Position, Lengths], tuple[float, ...]] = {}
-        self.ladder = cache(ladder)
+        self.ladder = cache(partial(ladder, fixed=fixed))
 
     def total(self) -> float:
         """Time of one unchunked run."""

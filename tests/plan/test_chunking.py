@@ -25,17 +25,17 @@ def test_bounds_cover_the_extent(extent: int, data: st.DataObject) -> None:
     assert len(bounds) == chunking.total and 0 <= chunking.tail < chunking.length
 
 
-@given(EXTENTS, MOST)
-def test_a_ladder_goes_from_few_chunks_to_many(extent: int, most: int | None) -> None:
-    rungs = ladder(extent, most)
+@given(EXTENTS, MOST, st.booleans())
+def test_a_ladder_goes_from_few_chunks_to_many(extent: int, most: int | None, fixed: bool) -> None:
+    rungs = ladder(extent, most, fixed=fixed)
     assert all(rung.extent == extent and 1 <= rung.length < extent for rung in rungs)
     assert all(a.length > b.length for a, b in pairwise(rungs))
     assert most is None or all(rung.total <= most for rung in rungs)
 
 
-@given(EXTENTS)
-def test_a_ladder_is_fine_and_reaches_single_steps(extent: int) -> None:
-    rungs = ladder(extent)
+@given(EXTENTS, st.booleans())
+def test_a_ladder_is_fine_and_reaches_single_steps(extent: int, fixed: bool) -> None:
+    rungs = ladder(extent, fixed=fixed)
     assert rungs[0].total <= 3 and rungs[-1].length <= 2
     assert all(b.length >= 0.6 * a.length - 1 for a, b in pairwise(rungs))
 
@@ -46,6 +46,15 @@ def test_tails_are_short_and_lengths_near(extent: int, count: int) -> None:
     count, ideal = min(count, extent), extent / min(count, extent)
     assert extent % length <= extent % (extent // count) < count
     assert 0.9 * ideal - 1 <= length <= 1.1 * ideal + 1
+
+
+@given(st.integers(2, 200_000), st.integers(2, 512))
+def test_where_sizes_are_open_few_steps_are_computed_twice(extent: int, count: int) -> None:
+    """With the shortest tail, 2026 steps in 9 chunks of 253 would compute 251 twice."""
+    chunking = Chunking(extent, length_for(extent, min(count, extent), fixed=False))
+    ideal = extent / min(count, extent)
+    assert 0.9 * ideal - 1 <= chunking.length <= 1.1 * ideal + 1
+    assert chunking.total * chunking.length - extent <= -extent % (extent // min(count, extent))
 
 
 # Extent, count, and the length with its tail.
