@@ -1,4 +1,4 @@
-"""What is chunked where sizes are bound and not where they are open, and why.
+"""What is chunked for fixed sizes and not where they are open, and why.
 
 `x -> Conv -> y`, rows of y read the rows beside theirs -> "Conv 'c' reads neighbours of a chunk, ..."
 
@@ -15,12 +15,12 @@ from .candidates import shrinks
 from .recipes import ends
 from .rules import Rules
 
-INSTEAD = "which is for bound sizes only: --fix-dims does it for the sizes given"
+INSTEAD = "which is for fixed sizes only: --fix-dims does it for the sizes given"
 NESTED = f"its chunks hold so much, and a loop inside the loop would hold less, {INSTEAD}"
 
 
 def obstacle(graph: Graph, rules: Rules, name: str) -> str:
-    """Why a value can be chunked at bound sizes only; empty where open sizes are not known to be the cause.
+    """Why a value can be chunked for fixed sizes only; empty where open sizes are not known to be the cause.
 
     Args:
         graph: of the reference sizes.

@@ -94,14 +94,14 @@ def _with_weights(text: str, **shapes: tuple[int, ...]) -> onnx.ModelProto:
 
 def test_a_report_names_windows_and_what_chunks_them() -> None:
     model = _with_weights(CONVOLUTIONS, k1=(64, 8, 3, 3), k2=(8, 64, 3, 3))
-    opened, bound = (
+    opened, fixed = (
         autochunk(model, dims={"H": 256}, max_slowdown=3.0, no_verify=True, fix_dims=fix).report
         for fix in (False, True)
     )
-    assert opened.status is Status.UNCHANGED and bound.status is Status.CHUNKED
+    assert opened.status is Status.UNCHANGED and fixed.status is Status.CHUNKED
     (act,) = (refusal for refusal in opened.refusals if refusal.value == "act")
     assert "reads neighbours" in act.reason and "--fix-dims" in act.reason
-    assert not any("--fix-dims" in refusal.reason for refusal in bound.refusals)
+    assert not any("--fix-dims" in refusal.reason for refusal in fixed.refusals)
 
 
 ATTENTION = """(float[1,32,T,16] q) => (float[1,32,T,16] y) {
@@ -113,7 +113,7 @@ ATTENTION = """(float[1,32,T,16] q) => (float[1,32,T,16] y) {
 
 
 @pytest.mark.parametrize("fix_dims", [False, True])
-def test_a_budget_that_is_refused_names_what_bound_sizes_would_allow(fix_dims: bool) -> None:
+def test_a_budget_that_is_refused_names_what_fixed_sizes_would_allow(fix_dims: bool) -> None:
     with pytest.raises(BudgetError) as caught:
         autochunk(_parsed(ATTENTION), dims={"T": 512}, budget="1KiB", no_verify=True, fix_dims=fix_dims)
     assert ("--fix-dims" in str(caught.value)) is not fix_dims
