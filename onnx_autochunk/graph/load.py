@@ -108,13 +108,17 @@ def fill_in_shapes(model: ir.Model, *, every_size: bool) -> None:
         forward.complete(model, whole_graph(model))
 
 
-def read(source: Source) -> Unbound:
+def read(source: Source, oldest: int = LOOPS_OPSET) -> Unbound:
     """Read and clean a model; an IR model is copied.
+
+    Args:
+        source: as for `load`.
+        oldest: opset to which older files are raised; by default the first in which loops can be written.
 
     Raises:
         ModelError: the file is missing, is not ONNX, or is not a valid graph.
     """
-    model, where = _read(source), _describe(source)
+    model, where = _read(source, oldest), _describe(source)
     _check(model, where)
     with _said_of(where):
         _clean(model)
@@ -132,7 +136,7 @@ def _said_of(where: str) -> Iterator[None]:
         raise ModelError(f"{where}: the graph is not valid: {_first_line(error)}") from error
 
 
-def _read(source: Source) -> ir.Model:
+def _read(source: Source, oldest: int) -> ir.Model:
     if isinstance(source, ir.Model):
         return source.clone()
     folder, where = Path(), _describe(source)
@@ -143,7 +147,7 @@ def _read(source: Source) -> ir.Model:
         folder = Path(source).parent
         proto = untrusted.read(Path(source))
     try:
-        model = ir.from_proto(_raised(proto))
+        model = ir.from_proto(_raised(proto, oldest))
     except Exception as error:
         raise ModelError(f"{where}: not a readable ONNX model: {_first_line(error)}") from error
     for graph in (model.graph, *(function.graph for function in model.functions.values())):
@@ -151,10 +155,10 @@ def _read(source: Source) -> ir.Model:
     return model
 
 
-def _raised(proto: onnx.ModelProto) -> onnx.ModelProto:
+def _raised(proto: onnx.ModelProto, oldest: int) -> onnx.ModelProto:
     """A model of the first opsets in one that has what loops are written in: Scan is of 9, Slice of 10."""
-    old = any(entry.domain in ("", "ai.onnx") and entry.version < LOOPS_OPSET for entry in proto.opset_import)
-    return onnx.version_converter.convert_version(proto, LOOPS_OPSET) if old else proto
+    old = any(entry.domain in ("", "ai.onnx") and entry.version < oldest for entry in proto.opset_import)
+    return onnx.version_converter.convert_version(proto, oldest) if old else proto
 
 
 def _check(model: ir.Model, where: str) -> None:

@@ -13,14 +13,14 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from ..errors import AutochunkError
+from ..errors import AutochunkError, ModelError
 from .derive import derive, whole_graph
 from .dynamic import Atom, Dims, Dynamic, bindings
 from .load import Source, Unbound, check_sizes, read
 from .loaded import Loaded
 from .model import Graph, Origin
 from .names import Names
-from .numbers import OPEN, Numbers
+from .numbers import OPEN, ZERO_OPSET, Numbers
 from .quantised import fuse
 from .repeated import Repeats, large, repeat
 from .stand_ins import derived, write_out, written_out
@@ -54,7 +54,7 @@ def load_open(
         ModelError: as for `load`.
         UsageError: likewise.
     """
-    unbound = read(source)
+    unbound = _read(source)
     shapes = shapes or {}
     dims = {**_chosen(unbound.model, {**(examples or {}), **shapes}), **(dims or {})}
     model = unbound.model.clone()
@@ -80,6 +80,21 @@ def _say(model: ir.Model, dynamic: Dynamic) -> None:
             value.meta[OPEN] = tuple(map(dynamic.label, sizes))
 
 
+def _read(source: Source) -> Unbound:
+    """The model; raised, if that can be done, where its opset is too old to compute sizes."""
+    unbound = read(source)
+    if _is_old(unbound.model) and any(_labels(unbound.model)):
+        try:
+            return read(source, ZERO_OPSET)
+        except ModelError as error:
+            logger.info("it cannot be raised to opset %d: %s", ZERO_OPSET, error)
+    return unbound
+
+
+def _is_old(model: ir.Model) -> bool:
+    return model.opset_imports.get("", 1) < OLDEST_OPSET
+
+
 def _chosen(model: ir.Model, known: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     """Sizes of named dimensions: those of an input whose shape is known, or usual ones."""
     named = [(known.get(name, ())[axis : axis + 1], label) for name, axis, label in _labels(model)]
@@ -90,7 +105,7 @@ def _chosen(model: ir.Model, known: Mapping[str, tuple[int, ...]]) -> dict[str, 
 
 def _obstacle(model: ir.Model) -> str:
     """Why sizes cannot be computed at run time; empty when they can."""
-    if model.opset_imports.get("", 1) < OLDEST_OPSET:
+    if _is_old(model):
         return f"sizes are computed at run time from opset {OLDEST_OPSET} on"
     unranked = (value.name for value in model.graph.inputs if value.shape is None)
     name = next(unranked, None)

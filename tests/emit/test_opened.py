@@ -97,6 +97,16 @@ SAMPLES = {
         {"zero": [0], "one": [1], "two": [2], "four": [4]},
         {"low": -1e9},
     ),
+    "an opset that is raised": Sample(
+        """(float[B,T,8] x) => (float[B,T,8] y) {
+            s = Softmax<axis=2>(x)
+            u = Unsqueeze<axes=[0]>(s)
+            v = Squeeze<axes=[0]>(u)
+            y = Add(v, x)
+        }""",
+        (Stretch("s u v y", 1),),
+        opset=11,
+    ),
     "several outputs": Sample(
         """(float[T,8] x) => (float[T,8] y, float[8,T] z) {
             a = Relu(x)

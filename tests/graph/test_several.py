@@ -13,9 +13,9 @@ from onnx_autochunk.graph.derive import whole_graph
 from onnx_autochunk.graph.dynamic import Atom, Dynamic, bindings
 from onnx_autochunk.graph.load import read
 from onnx_autochunk.graph.loaded import Loaded
-from onnx_autochunk.graph.numbers import released
+from onnx_autochunk.graph.numbers import ZERO_OPSET, released
 from onnx_autochunk.graph.repeated import large, repeat
-from onnx_autochunk.graph.several import load_open
+from onnx_autochunk.graph.several import OLDEST_OPSET, load_open
 
 B, T = (2, 3, 11, 1), (2048, 5, 7, 13)
 
@@ -181,3 +181,31 @@ def test_a_dimension_without_a_name_still_needs_a_shape() -> None:
         load_open(model)
     loaded = load_open(model, shapes={"x": (6, 4)})
     assert loaded.dynamic is not None and loaded.dims == {"x.0": 6}
+
+
+def _old(opset: int, dims: str) -> onnx.ModelProto:
+    text = f"(float[{dims}] x) => (float[{dims}] y) {{ u = Unsqueeze<axes=[0]>(x) y = Squeeze<axes=[0]>(u) }}"
+    return onnx.parser.parse_model(f'<ir_version: 7, opset_import: ["": {opset}]> g {text}')
+
+
+@pytest.mark.parametrize("opset", [9, 11, 12])
+def test_an_old_model_is_raised_to_where_sizes_can_be_computed(opset: int) -> None:
+    loaded = load_open(_old(opset, "T,8"), dims={"T": 16})
+    assert loaded.dynamic is not None and loaded.model.opset_imports[""] == ZERO_OPSET
+    assert loaded.dynamic.accepted["x"] == ("T", 8)
+
+
+def test_an_old_model_whose_sizes_are_fixed_keeps_its_opset() -> None:
+    assert load_open(_old(12, "16,8")).model.opset_imports[""] == 12
+
+
+def test_an_old_model_that_cannot_be_raised_takes_the_given_sizes_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: onnx.ModelProto, target: int) -> onnx.ModelProto:
+        raise RuntimeError(f"no way to {target}")
+
+    monkeypatch.setattr(onnx.version_converter, "convert_version", refuse)
+    loaded = load_open(_old(12, "T,8"), dims={"T": 16})
+    assert loaded.dynamic is None and loaded.graph.shape("y") == (16, 8)
+    assert f"from opset {OLDEST_OPSET} on" in caplog.text
