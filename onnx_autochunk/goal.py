@@ -100,7 +100,7 @@ class Goal:
         if trial.time is None:
             return False
         wanted = 1 + SLACK if self.slowdown is None else self.slowdown
-        return trial.time.ratio > max(wanted, trial.predicted_slowdown + OFF)
+        return trial.time.ratio > max(wanted, trial.draft.slowdown + OFF)
 
     def worth_trying(self, best: Trial | None, trial: Trial) -> bool:
         """True unless the trial promises nothing, or no less than the best one, which keeps the limits."""
