@@ -43,8 +43,10 @@ def _write_out(graph: ir.Graph, node: ir.Node) -> WrittenOut | None:
     if letters is None or not is_known(node.outputs[0]):
         return None
     sizes = dict(zip(_terms(equation)[0], shape_of(left), strict=True))
-    sizes |= dict(zip(_terms(equation)[1], shape_of(right), strict=True))
-    writer = _Writer(node, sizes)
+    others = dict(zip(_terms(equation)[1], shape_of(right), strict=True))
+    if sizes | others != others | sizes:
+        return None  # one operand is broadcast
+    writer = _Writer(node, sizes | others)
     product = writer.product(left, right, letters, _terms(equation))
     graph.insert_before(node, writer.nodes)
     for target in writer.targets:

@@ -150,6 +150,10 @@ WHOLE: dict[str, Sample] = {
         f"m = MatMul(x, w) p = Add(m, b) {QKV}(p) {READ}", {"w": (8, 96), "b": (2, 1, 7, 96)},
         "(float[1,7,8] x) => (float[2,1,7,m] y)",
     ),
+    "an Einsum that broadcasts": sample(
+        'p = Einsum<equation="bic,bjc->bij">(x, w) y = Tanh(p)', {"w": (1, 7, 8)},
+        "(float[2,7,8] x) => (float[2,7,7] y)",
+    ),
 }  # fmt: skip
 
 EINSUMS: dict[str, tuple[Sample, str]] = {
