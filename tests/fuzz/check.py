@@ -102,16 +102,11 @@ def plan_for(drawn: Drawn, dice: random.Random, *, bodies: bool) -> tuple[Trials
 
 
 def models(trials: Trials, plan: Plan) -> Iterator[tuple[Frames, onnx.ModelProto]]:
-    """The plan in every way of framing it that gives another model."""
+    """The plan in every way of framing it that gives another model, as it would be written."""
     loaded = trials.loaded
     woven = chunk(loaded, plan, trials.planner.setting.rules)
-    seen = set[bytes]()
-    for frames in Frames:
-        made = released(finish(woven.framed(frames).clone()), loaded.dynamic)
-        proto = ir.to_proto(made)
-        if (text := proto.SerializeToString(deterministic=True)) not in seen:
-            seen.add(text)
-            yield frames, proto
+    for frames in reversed(woven.framings()):  # without any, what the others copy is finished itself
+        yield frames, ir.to_proto(released(finish(woven.framed(frames)), loaded.dynamic))
 
 
 def _compared(outcome: Outcome, drawn: Drawn, trials: Trials, plan: Plan) -> Outcome:

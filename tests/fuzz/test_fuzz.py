@@ -9,7 +9,7 @@ import pytest
 
 from tests.fuzz.check import KINDS, Outcome, check, differs
 
-GRAPHS = {"fixed": 140, "open": 30, "bodies": 30}
+GRAPHS = {"fixed": 160, "open": 20, "bodies": 20}
 LEAST_SHARE = 0.6  # of them get a region
 
 
@@ -31,7 +31,8 @@ def test_plans_are_of_every_kind(outcomes: Mapping[str, Sequence[Outcome]]) -> N
     assert {way for one in fixed for way in one.frames} == {"none", "regions", "groups", "nested"}
     for kind in ("nested", "accumulating", "feeders"):
         assert sum(getattr(one, kind) > 0 for one in fixed) > 2, kind
-    assert len({name for one in fixed for name in one.chunked}) > 100
+    every = (one for found in outcomes.values() for one in found)
+    assert len({name for one in every for name in one.chunked}) > 100
 
 
 def test_sizes_differ_where_they_are_open(outcomes: Mapping[str, Sequence[Outcome]]) -> None:
@@ -49,6 +50,7 @@ FAILED = [
     ("fixed", 635),  # slices of weights were not multiplied in 8 bits
     ("fixed", 801),  # ONNX Runtime dropped a Cast that a body read
     ("open", 84),  # a result had no shape
+    ("open", 499),  # an Einsum that broadcasts was written out as one that does not
     ("open", 302),  # a frame gave what stands for an Einsum, in the reference's shape
 ]
 
