@@ -31,6 +31,8 @@ def enclosed_graph(seed: int) -> Drawn:
 
 def _attempt(rng: np.random.Generator) -> Drawn | None:
     model = drawn(rng)
+    if not model.graph.input:
+        return None
     inner = [weight for weight in model.graph.initializer if rng.random() < 0.5]
     outer = [weight for weight in model.graph.initializer if weight not in inner]
     enclose = (_branched, _looped, _scanned)[int(rng.integers(3))]
