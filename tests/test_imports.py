@@ -40,7 +40,7 @@ CONVERTERS = {
     f"graph/{name}.py"
     for name in (
         "load infer forward functions untrusted sizes save einsum parts remade shapes written numbers "
-        "quantised repeated several enclosed loaded derive stand_ins"
+        "quantised repeated several enclosed loaded derive stand_ins casts"
     ).split()
 }
 WRITERS = {"emit"}
