@@ -43,27 +43,30 @@ class Chunking:
         return tuple((start, min(start + self.length, self.extent)) for start in starts)
 
 
-def ladder(extent: int, max_chunks: int | None = None, *, fixed: bool = True) -> tuple[Chunking, ...]:
+def ladder(
+    extent: int, max_chunks: int | None = None, unit: int = 1, *, fixed: bool = True
+) -> tuple[Chunking, ...]:
     """Chunkings of `extent`, from few chunks to many.
 
     Args:
         extent: steps.
         max_chunks: most chunks; None sets no limit.
+        unit: steps that every length is to be a multiple of.
         fixed: False where sizes are open, and the last chunk is as long as the others.
     """
     limit = min(extent, max_chunks or extent)
     counts = {round(2**octave * step) for octave in range(limit.bit_length()) for step in _STEPS}
     usable = takewhile(lambda count: count <= limit, sorted(count for count in counts if count > 1))
-    found = {length_for(extent, count, fixed=fixed): None for count in usable}
+    found = {length_for(extent, count, unit, fixed=fixed) for count in usable}
     return tuple(
         Chunking(extent, length)
-        for length in found
-        if max_chunks is None or -(-extent // length) <= max_chunks
+        for length in sorted(found, reverse=True)
+        if length < extent and (max_chunks is None or -(-extent // length) <= max_chunks)
     )
 
 
-def length_for(extent: int, count: int, *, fixed: bool = True) -> int:
-    """The length near `extent / count` with the shortest tail; among equals the nearest.
+def length_for(extent: int, count: int, unit: int = 1, *, fixed: bool = True) -> int:
+    """The multiple of the unit near `extent / count` with the shortest tail; among equals the nearest.
 
     Where sizes are open, that with the longest one: what it lacks is computed twice.
     """
@@ -71,6 +74,5 @@ def length_for(extent: int, count: int, *, fixed: bool = True) -> int:
     ideal = extent / count
     slack = min(_SLACK * ideal, _MOST_STEPS)
     shortest, longest = max(1, int(ideal - slack)), max(1, int(ideal + slack))
-    return min(
-        range(shortest, longest + 1), key=lambda length: ((sign * extent) % length, abs(length - ideal))
-    )
+    lengths = range(-(-shortest // unit) * unit, longest + 1, unit) or (unit * max(1, round(ideal / unit)),)
+    return min(lengths, key=lambda length: ((sign * extent) % length, abs(length - ideal)))

@@ -15,7 +15,7 @@ from .option import Loop, Option, burdens, pareto, prices
 from .price import Footprint, footprint
 from .region import Region, in_front
 from .search import Search
-from .suited import suited
+from .suited import aligned_steps, suited
 
 WORTHWHILE = 0.95  # a candidate must lower its interval's peak at least to this share
 DEEP = 0.25  # intervals above this share of the most in use have their bodies searched again
@@ -61,11 +61,11 @@ def _feeders(front: Front) -> Iterator[tuple[Region, Form]]:
 
 def _chunkings(search: Search, region: Region, form: Form) -> tuple[Chunking, ...]:
     """Every way to cut a region that suits the provider."""
-    ladder = search.seconds.ladder(region.extent, search.max_chunks)
+    setting, ladder = search.setting, search.seconds.ladder
     if search.provider != "cuda":
-        return ladder
-    setting = search.setting
-    return suited(setting.graph, setting.rules, region, form, ladder, inside=search.inside)
+        return ladder(region.extent, search.max_chunks)
+    aligned = ladder(region.extent, search.max_chunks, aligned_steps(setting.graph, region, form))
+    return suited(setting.graph, setting.rules, region, form, aligned, inside=search.inside)
 
 
 def _deep(search: Search, options: Sequence[Option], costs: Footprints) -> list[Option]:

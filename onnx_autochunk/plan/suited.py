@@ -14,6 +14,7 @@ Source: `cuda.slow`, `cuda.host`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import gcd, lcm
 
 from ..axes import Linear, Patch
 from ..cuda.host import host_operands
@@ -46,6 +47,15 @@ def suited(
     if _hands_to_host(graph, rules, region):
         return ()
     return tuple(c for c in chunkings if not (inside and c.tail) and _is_aligned(graph, region, c))
+
+
+def aligned_steps(graph: Graph, region: Region, form: Form) -> int:
+    """What chunk lengths are to be multiples of, so that a Scan's views begin where allocations would."""
+    if form is not Form.SCAN:
+        return 1
+    read = (cut for cut in region.sliced if is_view(graph, cut, even=True))
+    strides = (_chunk_bytes(graph, cut, 1) for cut in (*read, *region.outputs))
+    return lcm(*(ALIGNED_BYTES // gcd(ALIGNED_BYTES, stride) for stride in strides))
 
 
 def _hands_to_host(graph: Graph, rules: Rules, region: Region) -> bool:

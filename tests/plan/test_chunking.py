@@ -25,9 +25,11 @@ def test_bounds_cover_the_extent(extent: int, data: st.DataObject) -> None:
     assert len(bounds) == chunking.total and 0 <= chunking.tail < chunking.length
 
 
-@given(EXTENTS, MOST, st.booleans())
-def test_a_ladder_goes_from_few_chunks_to_many(extent: int, most: int | None, fixed: bool) -> None:
-    rungs = ladder(extent, most, fixed=fixed)
+@given(EXTENTS, MOST, st.integers(1, 64), st.booleans())
+def test_a_ladder_goes_from_few_chunks_to_many(extent: int, most: int | None, unit: int, fixed: bool) -> None:
+    rungs = ladder(extent, most, unit, fixed=fixed)
+    assert all(rung.length % unit == 0 for rung in rungs)
+    assert rungs or most or extent <= unit
     assert all(rung.extent == extent and 1 <= rung.length < extent for rung in rungs)
     assert all(a.length > b.length for a, b in pairwise(rungs))
     assert most is None or all(rung.total <= most for rung in rungs)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from onnx_autochunk.options import Form, Options
-from onnx_autochunk.plan.chunking import Chunking
+from onnx_autochunk.plan.chunking import Chunking, ladder
 from onnx_autochunk.plan.planner import make_planner
-from onnx_autochunk.plan.suited import suited
+from onnx_autochunk.plan.suited import aligned_steps, suited
 from tests.plan.graphs import grown, loaded, setting
 from tests.scripted import PRICES
 
@@ -34,6 +34,17 @@ def test_lengths(form: Form, inside: bool, lengths: set[int]) -> None:
     every = [Chunking(1056, n) for n in (1, 8, 12, 16, 24, 32, 33, 64, 128, 256, 512, 800, 801)]
     found = suited(graph, where.rules, region, form, every, inside=inside)
     assert {chunking.length for chunking in found} == lengths
+
+
+@pytest.mark.parametrize("rows", [1057, 1056, 1009])
+def test_lengths_are_chosen_so_that_views_are_aligned(rows: int) -> None:
+    graph = loaded(_text(rows, 6)).graph
+    where = setting(graph)
+    region = grown(where, "y", 0)[-1]
+    assert aligned_steps(graph, region, Form.SCAN) == 32 and aligned_steps(graph, region, Form.UNROLL) == 1
+    rungs = ladder(rows, unit=32)
+    assert len(rungs) > 5
+    assert suited(graph, where.rules, region, Form.SCAN, rungs, inside=False) == rungs
 
 
 @pytest.mark.parametrize(("text", "scans"), [("y = Trilu(x, one)", False), ("y = Reshape(x, turned)", True)])
