@@ -47,7 +47,7 @@ class Attempts:
         return self.best is not None and self.goal.met(self.best)
 
     def reach(self) -> None:
-        """Try plans until one meets the goal; again without a cache in the prices, if it ran so."""
+        """Try plans until one meets the goal; again at prices without a cache if it ran slower."""
         if self.goal.fits_already:
             self.best = self.trials.carry_out(Plan.nothing(int(self.goal.most_bytes)))
             return

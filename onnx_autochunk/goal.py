@@ -103,12 +103,16 @@ class Goal:
         return trial.time.ratio > max(wanted, trial.draft.slowdown + OFF)
 
     def worth_trying(self, best: Trial | None, trial: Trial) -> bool:
-        """True unless the trial promises nothing, or no less than the best one, which keeps the limits."""
-        if self.slowdown is not None and trial.predicted_peak_bytes >= self.original_bytes:
+        """True unless the trial promises nothing, or no less than the best one, which keeps the time ratio.
+
+        Within a budget always: what counts there is the time that is measured.
+        """
+        if self.slowdown is None:
+            return True
+        if trial.predicted_peak_bytes >= self.original_bytes:
             return False
         return (
             best is None
-            or self.budget_bytes is not None
             or not self.met(best)
             or trial.predicted_peak_bytes < GAIN * best.predicted_peak_bytes
         )

@@ -46,7 +46,8 @@ def suited(
         return tuple(chunking for chunking in chunkings if chunking.total <= MOST_PARTS)
     if _hands_to_host(graph, rules, region):
         return ()
-    return tuple(c for c in chunkings if not (inside and c.tail) and _is_aligned(graph, region, c))
+    steps = aligned_steps(graph, region, form)
+    return tuple(c for c in chunkings if not (inside and c.tail) and c.length % steps == 0)
 
 
 def aligned_steps(graph: Graph, region: Region, form: Form) -> int:
@@ -71,12 +72,6 @@ def _changes(patch: Patch) -> bool:
     """Whether chunks of one length get different numbers."""
     numbers = (patch.numbers,) if isinstance(patch.numbers, Linear) else patch.numbers or ()
     return any(number.start + number.stop or number.first + number.last for number in numbers)
-
-
-def _is_aligned(graph: Graph, region: Region, chunking: Chunking) -> bool:
-    read = (cut for cut in region.sliced if is_view(graph, cut, even=not chunking.tail))
-    strides = (_chunk_bytes(graph, cut, chunking.length) for cut in (*read, *region.outputs))
-    return all(stride % ALIGNED_BYTES == 0 for stride in strides)
 
 
 def _chunk_bytes(graph: Graph, cut: Cut, length: int) -> int:
