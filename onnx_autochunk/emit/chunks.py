@@ -19,6 +19,7 @@ from ..graph.dynamic import Size, quotient, times
 from ..graph.numbers import OPEN, Dim, Extent, Numbers
 from ..plan.plan import PlannedRegion
 from ..plan.region import Cut
+from ..plan.setting import part_label
 from ..plan.steady import steps_of
 from .body import Weaving
 
@@ -62,7 +63,8 @@ class Chunks:
         regular = numbers.call("Mul", [numbers.range(count, axis), length], (axis,), "regular")
         last = numbers.call("Sub", [total, length], (1,), "last")
         starts = numbers.call("Min", [regular, last], (axis,), "starts")
-        return cls(numbers, steps, axis, most, f"min({name},{most})", count, length, starts)
+        label = part_label(numbers.dynamic, planned.region, most)
+        return cls(numbers, steps, axis, most, label, count, length, starts)
 
     def bounds(self, unit: Size) -> tuple[ir.Value, ir.Value]:
         """Where each chunk starts and ends along an axis with steps of `unit`, `(count, 1)` both."""

@@ -16,10 +16,11 @@ import onnx_ir as ir
 from ..graph.numbers import OPEN, Extent, open_shape
 from ..plan.plan import PlannedRegion
 from ..plan.region import Cut
-from .body import Weaving, copy_ops
+from .body import Nest, Weaving, copy_ops
 from .calls import chunk_calls, members
 from .chunks import Chunks
 from .frame import ASSEMBLES
+from .scan import within
 from .scope import Scope, shape_of
 
 SHORT = 16  # elements of a row; the number of one takes as much as one or two
@@ -41,7 +42,10 @@ def emit_opened(weaving: Weaving, scope: Scope, planned: PlannedRegion) -> dict[
             chunks.numbers.allow_zero(node)
     results = {cut: made[cut.value].value for cut in region.outputs}
     stacked = {cut: _stacked(scope, chunks, cut, value) for cut, value in results.items()}
-    scope.scan(body, [*handed.values()], [*results.values()], [*handed], [*stacked.values()])
+    inner = scope.scan(body, [*handed.values()], [*results.values()], [*handed], [*stacked.values()])
+    if planned.nested is not None:
+        there = within(weaving, planned, inner, slices, made, chunks.length)
+        weaving.nests.append(Nest(there, planned.nested, body))
     written = len(scope.nodes)
     whole = {cut.value: _assembled(scope, chunks, cut, value) for cut, value in stacked.items()}
     for node in scope.nodes[written:]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..plan.plan import PlannedRegion
 from ..plan.price import is_view
 from ..plan.region import Cut, in_front
-from ..plan.rules import Rules
+from ..plan.setting import dynamic_inside, make_setting, part_label
 from .body import Nest, Patched, Piece, Weaving, copy_ops, patched_operand
 from .calls import Member, chunk_calls, members
 from .scope import Scope, shape_of
@@ -142,18 +142,28 @@ def _scan(
     reads, seen = zip(*loop.feeds, strict=True)
     inner = scope.scan(body, seen, results, reads, outputs)
     if planned.nested is not None:
-        weaving.nests.append(Nest(_within(weaving, planned, inner, slices, made), planned.nested, body))
+        weaving.nests.append(Nest(within(weaving, planned, inner, slices, made), planned.nested, body))
     return dict(zip(region.outputs, outputs, strict=True))
 
 
-def _within(
+def within(
     weaving: Weaving,
     planned: PlannedRegion,
     home: ir.Graph,
     slices: Mapping[Cut, ir.Value],
     made: Mapping[str, Piece],
+    length: ir.Value | None = None,
 ) -> Weaving:
-    """The body as a graph to be rewritten, for the loops inside it."""
+    """The body as a graph to be rewritten, for the loops inside it.
+
+    Args:
+        weaving: the graph around it.
+        planned: the region whose body it is.
+        home: its nodes.
+        slices: what stands for each sliced input.
+        made: likewise for each result.
+        length: of a chunk, where sizes are open.
+    """
     assert planned.nested is not None, "only for regions with loops inside"
     body = planned.nested.body
     values = {name: weaving.values[name] for name in body.graph.values if name in weaving.values}
@@ -167,8 +177,14 @@ def _within(
             name: value for name, value in zip(op.inputs, node.inputs, strict=False) if value is not None
         }
         nodes.append(node)
-    rules = Rules(body.graph, range(len(body.graph.ops)))
-    return Weaving(home, body.graph, rules, nodes, values, provider=weaving.provider)
+    dynamic, numbers = None, None
+    if weaving.numbers is not None and length is not None:
+        around, steps = weaving.numbers.dynamic, planned.chunking.length
+        dynamic = dynamic_inside(around, weaving.rules, planned.region, body, steps)
+        assert dynamic is not None, "planned for every size"
+        numbers = weaving.numbers.inside(dynamic, part_label(around, planned.region, steps), length)
+    rules = make_setting(body.graph, dynamic=dynamic).rules
+    return Weaving(home, body.graph, rules, nodes, values, provider=weaving.provider, numbers=numbers)
 
 
 def _unstack(weaving: Weaving, scope: Scope, planned: PlannedRegion, cut: Cut, stacked: ir.Value) -> ir.Value:

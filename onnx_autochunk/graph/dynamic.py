@@ -139,6 +139,19 @@ class Dynamic:
         return None if term is None else str(term) if term.factors else term.times
 
     @cached_property
+    def _known(self) -> frozenset[int]:
+        """The sizes of all axes at all choices."""
+        shapes = (value.shape or () for graph in self.graphs for value in graph.values.values())
+        return frozenset(chain.from_iterable(shapes))
+
+    def parts(self, size: Size, length: int) -> Size:
+        """Lengths of parts of an axis: the one given at the reference, and others where the axis differs."""
+        if len(set(size)) == 1:
+            return (length,) * len(size)
+        others = (_prime(whole // 3, self._known, [whole]) for whole in size[1:])
+        return (length, *(min(part, whole) for part, whole in zip(others, size[1:], strict=True)))
+
+    @cached_property
     def ops(self) -> Sequence[Mapping[str, Op]]:
         """The ops of each graph by name."""
         return [{op.name: op for op in graph.ops} for graph in self.graphs]

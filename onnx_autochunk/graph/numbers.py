@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
@@ -48,6 +49,13 @@ class Numbers:
         self._fresh = fresh
         self._values = {v.name: v for v in graph.inputs} | {v.name: v for n in graph for v in n.outputs}
         self._known: dict[object, ir.Value] = {}
+        self._given: Mapping[str, ir.Value] = {}
+
+    def inside(self, dynamic: Dynamic, label: str, length: ir.Value) -> Numbers:
+        """The same for a body; its sizes depend on the length of its chunk too, a vector of one element."""
+        numbers = copy(self)
+        numbers.dynamic, numbers._given = dynamic, {**self._given, label: length}
+        return numbers
 
     @property
     def zero(self) -> Mapping[str, int]:
@@ -81,6 +89,8 @@ class Numbers:
 
     def of_atom(self, atom: Atom) -> ir.Value:
         """The size that an atom is."""
+        if atom.label in self._given:
+            return self._given[atom.label]
         value = self._values[atom.value]
         numbers = value.shape.numpy() if value.shape is not None else ()
         if atom.is_element:

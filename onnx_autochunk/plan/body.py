@@ -117,7 +117,7 @@ def _copy(
     inputs = [_operand(op, rule, step, at, region, names) for at in range(len(op.inputs))]
     for operand, result in rule.sizes.items():
         inputs[operand] = _unused(graph, f"{op.outputs[result]}/sizes")
-        values[inputs[operand]] = _spelled(inputs[operand], values[op.outputs[result]].shape or ())
+        values[inputs[operand]] = spelled(inputs[operand], values[op.outputs[result]].shape or ())
     return replace(op, inputs=tuple(inputs))
 
 
@@ -137,7 +137,8 @@ def _unused(graph: Graph, wish: str) -> str:
     return wish
 
 
-def _spelled(name: str, shape: tuple[int, ...]) -> Value:
+def spelled(name: str, shape: tuple[int, ...]) -> Value:
+    """An operand that says a shape."""
     return Value(name, "int64", (len(shape),), Origin.CONSTANT, np.array(shape, np.int64))
 
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from ..axes import positions
 from ..graph.model import Graph, Op, Origin
 from ..options import Form
-from .grow import Setting, grow_all
+from .grow import grow_all
 from .hosts import can_sweep
 from .region import Region, in_front
+from .setting import Setting
 
 
 @dataclass(frozen=True)

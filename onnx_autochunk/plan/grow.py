@@ -18,7 +18,7 @@ q's projection joins, with the LayerNorm recomputed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..axes import Linear, Mark, Patch, Position, Refusal, Rule, Step, carry
@@ -26,22 +26,7 @@ from ..graph.model import Graph, Op, Origin
 from .online import spread_of
 from .recipes import relaxed
 from .region import Accumulator, Cut, Region
-from .rules import Rules
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What growth reads: the graph, its ops in execution order, their rules, and ops that may not join.
-
-    Attributes:
-        holds: what else is asked of a region; None for nothing.
-    """
-
-    graph: Graph
-    order: tuple[int, ...]
-    rules: Rules
-    excluded: frozenset[int] = frozenset()
-    holds: Callable[[Region], bool] | None = None
+from .setting import Setting
 
 
 @dataclass(slots=True)
@@ -317,8 +302,8 @@ def _snapshots(growth: _Growth, start: int) -> Iterator[Region]:
         varies=any(map(_varies, growth.steps.values())),
         accumulator=carried,
     )
-    holds = growth.setting.holds
-    if holds is None or holds(region):
+    steady = growth.setting.steady
+    if steady is None or steady.holds(region):
         yield region
 
 

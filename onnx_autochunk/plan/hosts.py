@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..graph.model import Graph, Origin
-from .grow import Setting, regrow
+from .grow import regrow
 from .region import Cut, Region
+from .setting import Setting
 
 
 def sweep_hosts(graph: Graph, region: Region) -> dict[Cut, Cut] | None:

@@ -84,7 +84,7 @@ def _menu(search: Search, region: Region, form: Form) -> list[Option]:
 
 def _priced(search: Search, options: Sequence[Option], costs: Footprints) -> Iterator[Option]:
     for option in options:
-        yield replace(option, peak_bytes=_own_bytes(costs[_is_even(search, option)], option))
+        yield replace(option, peak_bytes=_own_bytes(search, costs, option))
 
 
 def _fed(search: Search, options: Sequence[Option], front: Front, costs: Footprints) -> Iterator[Option]:
@@ -104,7 +104,7 @@ def _fed(search: Search, options: Sequence[Option], front: Front, costs: Footpri
     orders = (prices,) if set(front.forms) == {Form.SCAN} else (prices, burdens)
     for option in options:
         even = _is_even(search, option)
-        own = _own_bytes(costs[even], option)
+        own = _own_bytes(search, costs, option)
         for order in orders:
             chosen = [_least(*menu, own, order) for menu in zip(menus, held[even], strict=True)]
             yield _with_feeders(option, front, chosen, own, spared)
@@ -131,11 +131,13 @@ def _with_feeders(
     )
 
 
-def _own_bytes(cost: Footprint, option: Option) -> int:
+def _own_bytes(search: Search, costs: Footprints, option: Option) -> int:
     """Peak of the interval without its feeders; a shorter last chunk has no loops inside."""
+    cost, chunking = costs[_is_even(search, option)], option.chunking
     if option.nest is None:
-        return cost.peak_bytes(option.chunking.length)
-    return max(cost.peak_bytes(option.chunking.tail), cost.loop + option.nest.body_bytes)
+        return cost.peak_bytes(chunking.length)
+    shorter = chunking.tail if search.seconds.fixed else 0
+    return max(cost.peak_bytes(shorter), cost.loop + option.nest.body_bytes)
 
 
 def _is_even(search: Search, option: Option) -> bool:

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from ..graph.model import Graph, Op
 from .candidates import Candidate
-from .grow import Setting
 from .region import Accumulator, Cut, Region
+from .setting import Setting
 
 
 def materialise(candidate: Candidate, setting: Setting, feeder: Region | None = None) -> Region:

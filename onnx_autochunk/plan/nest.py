@@ -17,16 +17,15 @@ from ..options import Form
 from .body import Body, body_of, has_body
 from .candidates import Candidate, candidates
 from .chunking import length_for
-from .grow import Setting
 from .lifetimes import lifetimes
 from .moved import materialise
 from .option import Loop, Nest, Option
 from .price import is_view
 from .region import Region
-from .rules import Rules
 from .search import Search
 from .seconds import Seconds
 from .select import Choice, Selector, peak_of
+from .setting import Setting, inside
 
 COUNTS = (8, 16)  # of the outer loop: fewer leave too much in a chunk, more leave it too few rows
 BUDGETS = 5  # ways to cut a body that are offered for each length
@@ -36,7 +35,7 @@ class Bodies:
     """Searches bodies, each once: regions may differ in what stands around their loops and not in these."""
 
     def __init__(self) -> None:
-        self._searched: dict[Hashable, tuple[Search, tuple[Candidate, ...]]] = {}
+        self._searched: dict[Hashable, tuple[Search, tuple[Candidate, ...]] | None] = {}
 
     def nested(self, search: Search, region: Region, options: Sequence[Option]) -> Iterator[Option]:
         """The options of a scan again, with loops inside its body.
@@ -49,7 +48,8 @@ class Bodies:
         setting = search.setting
         if region.accumulator or not has_body(setting.graph, region, setting.rules):
             return
-        lengths = {length_for(region.extent, count) for count in COUNTS if count < region.extent}
+        fixed = search.seconds.fixed
+        lengths = {length_for(region.extent, n, fixed=fixed) for n in COUNTS if n < region.extent}
         for option in options:
             if option.chunking.length in lengths:
                 body = body_of(setting.graph, region, setting.rules, option.chunking.length)
@@ -59,11 +59,11 @@ class Bodies:
         flow = tuple(region.flow.items())
         key = region.ops, region.sliced, region.whole, region.outputs, flow, option.chunking.length
         if key not in self._searched:
-            inner = _inner(search, body)
-            self._searched[key] = inner, tuple(candidates(inner))
-        inner, found = self._searched[key]
-        if not found:
+            there = inside(search.setting, region, body, option.chunking.length)
+            self._searched[key] = None if there is None else _explored(search, there)
+        if (known := self._searched[key]) is None:
             return
+        inner, found = known
         beside = _copied_bytes(search, region, option, body) - _written_bytes(body)
         selector = Selector(inner.charged_bytes, found)
         budgets = [budget for budget in selector.budgets() if budget < inner.timeline.peak_bytes]
@@ -87,16 +87,16 @@ def _loop(inner: Search, choice: Choice) -> Loop:
     return Loop(region, option.form, option.chunking, before, option.peak_bytes)
 
 
-def _inner(search: Search, body: Body) -> Search:
-    graph, order = body.graph, tuple(range(len(body.graph.ops)))
-    rules = Rules(graph, order)
+def _explored(search: Search, setting: Setting) -> tuple[Search, tuple[Candidate, ...]] | None:
+    """The candidates of a body; None where there are none."""
+    graph, order = setting.graph, setting.order
     around = lifetimes(graph, order)
     timeline = simulate(graph, order=order, provider=search.provider)
-    return Search(
-        Setting(graph, order, rules),
+    inner = Search(
+        setting,
         timeline,
         around,
-        Seconds(graph, rules, search.seconds.model),
+        Seconds(graph, setting.rules, search.seconds.model, fixed=search.seconds.fixed),
         around.valleys(),
         (Form.SCAN,),
         search.max_chunks,
@@ -104,11 +104,13 @@ def _inner(search: Search, body: Body) -> Search:
         search.provider,
         inside=True,
     )
+    found = tuple(candidates(inner))
+    return (inner, found) if found else None
 
 
 def _copied_bytes(search: Search, region: Region, option: Option, body: Body) -> int:
     """Slices that are no views stand beside the body's own values."""
-    even = not option.chunking.tail
+    even = search.seconds.is_even(option.form, option.chunking)
     cuts = [cut for cut in region.sliced if not is_view(search.setting.graph, cut, even)]
     return sum(body.graph.values[body.slices[cut]].nbytes for cut in cuts)
 

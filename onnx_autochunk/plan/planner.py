@@ -21,7 +21,6 @@ from ..memory.order import execution_order
 from ..options import Form, Options
 from .body import body_of
 from .candidates import Candidate, candidates
-from .grow import Setting
 from .lifetimes import Lifetimes, lifetimes
 from .moved import materialise, moved
 from .nest import Bodies
@@ -29,11 +28,10 @@ from .option import Nest
 from .oversize import UNBEARABLE, charged, oversize
 from .plan import Burden, Nested, Plan, PlannedRegion
 from .region import Region
-from .rules import Rules
 from .search import Search
 from .seconds import Seconds
 from .select import Choice, Selection, Selector
-from .steady import Steady, steady_rules
+from .setting import Setting, make_setting
 
 RESIDENT_SHARE = 0.1  # of the weights: the result may hold this much more once loaded, or ...
 RESIDENT_BYTES = 64 * 2**20  # ... this much, whichever is more
@@ -294,16 +292,12 @@ def make_planner(
     """
     timeline = _best_order(graph, options.provider)
     order = timeline.order
-    rules = Rules(graph, order, None if dynamic is None else steady_rules(graph, dynamic))
-    setting = Setting(graph, order, rules, _excluded(graph, options))
-    if dynamic is not None:
-        steady = Steady(graph, rules, dynamic)
-        setting = replace(setting, excluded=setting.excluded | steady.asked, holds=steady.holds)
-    seconds = Seconds(graph, rules, model, fixed=dynamic is None)
+    setting = make_setting(graph, order, _excluded(graph, options), dynamic)
+    seconds = Seconds(graph, setting.rules, model, fixed=dynamic is None)
     around = lifetimes(graph, order)
     search = Search(
         setting, timeline, around, seconds, around.valleys(), forms, options.max_chunks,
-        options.most_elements, options.provider, Bodies().nested if dynamic is None else None,
+        options.most_elements, options.provider, Bodies().nested,
     )  # fmt: skip
     found = _found(search) if searches else ()
     return Planner(graph, options, setting, timeline, around, seconds, found)

@@ -18,7 +18,7 @@ from .body import body_of, has_body
 from .candidates import Candidate
 from .chunking import Chunking
 from .fields import Fields
-from .grow import Setting, regrow
+from .grow import regrow
 from .hosts import can_sweep
 from .identity import Identity, difference, identity
 from .option import Loop, Nest, Option
@@ -26,8 +26,8 @@ from .plan import Frames, Plan, PlannedRegion
 from .planner import Planner
 from .recipes import ends
 from .region import Region
-from .rules import Rules
 from .select import Choice, Selection
+from .setting import Setting, inside
 
 SCHEMA = 1
 
@@ -210,9 +210,11 @@ class _Reader:
             return None
         if loop.form is not Form.SCAN or not has_body(graph, loop.region, rules):
             raise fields.fail("inner", "holds loops, but the chunks of this region share no body")
-        body = body_of(graph, loop.region, rules, loop.chunking.length).graph
-        order = tuple(range(len(body.ops)))
-        within = _reader(Setting(body, order, Rules(body, order)), (Form.SCAN,))
+        length = loop.chunking.length
+        there = inside(self.setting, loop.region, body_of(graph, loop.region, rules, length), length)
+        if there is None:
+            raise fields.fail("inner", "holds loops, but not all sizes of this region's chunks are known")
+        within = _reader(there, (Form.SCAN,))
         return Nest(tuple(found for _, found in within._loops(iter(inner))), 0)
 
     def _region(self, fields: Fields, start: int) -> Region:

@@ -10,12 +10,12 @@ from typing import TypeAlias
 
 from ..memory.lifetime import Timeline
 from ..options import Form
-from .grow import Setting
 from .lifetimes import Lifetimes
 from .option import Option
 from .oversize import charged
 from .region import Region
 from .seconds import Seconds
+from .setting import Setting
 
 LOW = 0.02  # intervals that stay under this share of the most in use are left alone at first
 

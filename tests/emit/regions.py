@@ -17,10 +17,11 @@ from onnx_autochunk.graph.load import load
 from onnx_autochunk.graph.loaded import Loaded
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.chunking import Chunking
-from onnx_autochunk.plan.grow import Setting, grow
+from onnx_autochunk.plan.grow import grow
 from onnx_autochunk.plan.plan import Frames, Plan, PlannedRegion
 from onnx_autochunk.plan.region import Region
 from onnx_autochunk.plan.rules import Rules
+from onnx_autochunk.plan.setting import Setting
 
 Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 Outputs = dict[str, Array]

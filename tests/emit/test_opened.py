@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -21,13 +21,15 @@ from onnx_autochunk.graph.numbers import released
 from onnx_autochunk.graph.several import load_open, write_out_open
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form
+from onnx_autochunk.plan.body import body_of
 from onnx_autochunk.plan.chunking import Chunking
-from onnx_autochunk.plan.grow import Setting, grow
-from onnx_autochunk.plan.plan import Plan, PlannedRegion
+from onnx_autochunk.plan.grow import grow
+from onnx_autochunk.plan.plan import Nested, Plan, PlannedRegion
 from onnx_autochunk.plan.region import Region
 from onnx_autochunk.plan.rules import Rules
 from onnx_autochunk.plan.seconds import Seconds
-from onnx_autochunk.plan.steady import Steady, steady_rules
+from onnx_autochunk.plan.setting import Setting, inside, make_setting
+from onnx_autochunk.plan.steady import steady_rules
 from tests.emit.regions import Sample, Stretch
 
 FLAT = """(float[B,T,8] x) => (float[B,T,8] y) {
@@ -126,8 +128,26 @@ SAMPLES = {
         {"rows": [-1, 8]},
     ),
 }
+
+
+@dataclass(frozen=True)
+class Inner:
+    """A loop within a loop: the value that its region ends with, the axis that is cut, steps of a chunk."""
+
+    value: str
+    axis: int
+    length: int
+
+
+INNER = {
+    "one head after another": Inner("mixed", 1, 1),
+    "two rows of a chunk": Inner("mixed", 2, 2),
+    "rows, heads merged again": Inner("y", 1, 3),
+    "parts of a batch": Inner("shares", 0, 1),
+}
 REFERENCE = {"B": 2, "T": 16, "N": 16, "R": 16}
 LENGTH = 5
+STEPS = (1, 2, LENGTH - 1, LENGTH, LENGTH + 1, 3 * LENGTH, 23)
 REFUSED = (errors.Fail, errors.RuntimeException, errors.InvalidArgument)
 
 
@@ -149,27 +169,39 @@ def _loaded(model: onnx.ModelProto) -> Loaded:
     return load_open(model, dims={name: REFERENCE[name] for name in names if name})
 
 
+def _setting(loaded: Loaded) -> Setting:
+    assert loaded.dynamic is not None
+    return make_setting(loaded.graph, dynamic=loaded.dynamic)
+
+
 def _region(loaded: Loaded, stretch: Stretch) -> Region:
-    graph, dynamic = loaded.graph, loaded.dynamic
-    assert dynamic is not None
-    order = tuple(range(len(graph.ops)))
-    rules = Rules(graph, order, steady_rules(graph, dynamic))
+    graph, setting = loaded.graph, _setting(loaded)
     wanted = stretch.values.split()
     seed = Position.whole(graph.shape(wanted[-1]) or (), stretch.axis)
     if stretch.steps is not None:
         seed = replace(seed, extent=stretch.steps, unit=seed.extent // stretch.steps)
-    setting = Setting(graph, order, rules, holds=Steady(graph, rules, dynamic).holds)
-    found = list(grow(setting, graph.producer[wanted[-1]].index, seed, range(len(order))))
+    found = list(grow(setting, graph.producer[wanted[-1]].index, seed, range(len(graph.ops))))
     seen = [[graph.ops[index].outputs[0] for index in region.ops] for region in found]
     return found[[sorted(names) for names in seen].index(sorted(wanted))]
 
 
-def _woven(loaded: Loaded, sample: Sample) -> ir.Model:
+def _woven(loaded: Loaded, sample: Sample, inner: Inner | None = None) -> ir.Model:
     region = _region(loaded, sample.stretches[0])
-    assert loaded.dynamic is not None
-    planned = PlannedRegion("r", region, Form.SCAN, Chunking(region.extent, LENGTH), (), 0, 0, 0)
-    rules = Rules(loaded.graph, range(len(loaded.graph.ops)), steady_rules(loaded.graph, loaded.dynamic))
-    return weave(loaded, Plan((planned,), 0, 1.0, 0.0), rules)
+    nested = None if inner is None else _nested(_setting(loaded), region, inner)
+    chunking = Chunking(region.extent, LENGTH)
+    planned = PlannedRegion("r", region, Form.SCAN, chunking, (), 0, 0, 0, nested=nested)
+    return weave(loaded, Plan((planned,), 0, 1.0, 0.0), _setting(loaded).rules)
+
+
+def _nested(setting: Setting, region: Region, inner: Inner) -> Nested:
+    body = body_of(setting.graph, region, setting.rules, LENGTH)
+    there = inside(setting, region, body, LENGTH)
+    assert there is not None
+    graph = body.graph
+    seed = Position.whole(graph.shape(inner.value) or (), inner.axis)
+    *_, grown = grow(there, graph.producer[inner.value].index, seed, range(len(graph.ops)))
+    chunking = Chunking(grown.extent, inner.length)
+    return Nested(body, (PlannedRegion("inner", grown, Form.SCAN, chunking, (), 0, 0, 0),))
 
 
 def _session(model: onnx.ModelProto) -> ort.InferenceSession:
@@ -186,11 +218,23 @@ def _shapes(model: onnx.ModelProto, sizes: dict[str, int]) -> dict[str, tuple[in
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("steps", [1, 2, LENGTH - 1, LENGTH, LENGTH + 1, 3 * LENGTH, 23])
+@pytest.mark.parametrize("steps", STEPS)
 def test_every_size_gives_what_the_original_gives(sample: Sample, steps: int, batch: int) -> None:
+    _compare(sample, None, steps, batch)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("inner", INNER)
+def test_so_do_loops_in_a_loop(inner: str, steps: int, batch: int) -> None:
+    _compare(SAMPLES["queries, with a mask of their rows"], INNER[inner], steps, batch)
+
+
+def _compare(sample: Sample, inner: Inner | None, steps: int, batch: int) -> None:
     model = _model(sample)
     loaded = _loaded(model)
-    made = ir.to_proto(released(_woven(loaded, sample), loaded.dynamic))
+    made = ir.to_proto(released(_woven(loaded, sample, inner), loaded.dynamic))
+    onnx.checker.check_model(made, full_check=True)
     generator = np.random.default_rng(0)
     shapes = _shapes(model, {"B": batch, "T": steps, "N": steps})
     feeds = {name: generator.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
@@ -248,6 +292,18 @@ def test_what_a_body_holds_does_not_grow_with_the_input() -> None:
         body = scan.subgraphs["body"]
         peaks.append(simulate(replace(body, values={**graph.values, **body.values})).peak_bytes)
     assert peaks[0] == peaks[1] > 0
+
+
+@pytest.mark.parametrize(("inner", "share"), [("one head after another", 2), ("two rows of a chunk", 2.5)])
+def test_a_loop_in_a_loop_holds_a_part_of_a_chunks_scores(inner: str, share: float) -> None:
+    sample = SAMPLES["queries, with a mask of their rows"]
+    loaded = load_open(_model(sample), dims={"B": 1, "T": 4096})
+    peaks = [
+        simulate(derive(_woven(loaded, sample, loops), dynamic=loaded.dynamic).graph).peak_bytes
+        for loops in (None, INNER[inner])
+    ]
+    scores = 2 * LENGTH * 4096 * 4
+    assert peaks[0] - peaks[1] >= scores - scores / share
 
 
 @pytest.mark.parametrize("steps", [1500, 1501])
@@ -330,10 +386,7 @@ def test_a_merged_axis_is_no_border_behind_a_batch(batch: int) -> None:
     loaded = load_open(_model(sample), dims={"B": batch, "T": 16})
     graph, dynamic = loaded.graph, loaded.dynamic
     assert dynamic is not None
-    order = tuple(range(len(graph.ops)))
-    rules = Rules(graph, order, steady_rules(graph, dynamic))
-    setting = Setting(graph, order, rules, holds=Steady(graph, rules, dynamic).holds)
-    end = graph.producer["y"].index
-    found = list(grow(setting, end, Position(1, 1, 16, 1), range(len(order))))
+    setting, end = make_setting(graph, dynamic=dynamic), graph.producer["y"].index
+    found = list(grow(setting, end, Position(1, 1, 16, 1), range(len(graph.ops))))
     borders = {cut.value for region in found for cut in (*region.sliced, *region.outputs)}
     assert borders == {"x", "y", "back"}

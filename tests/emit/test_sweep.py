@@ -9,11 +9,11 @@ from onnx_autochunk.graph.derive import derive
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.feeders import front_of, in_place
-from onnx_autochunk.plan.grow import Setting
 from onnx_autochunk.plan.hosts import can_sweep, sweep_hosts
 from onnx_autochunk.plan.lifetimes import lifetimes
 from onnx_autochunk.plan.price import footprint
 from onnx_autochunk.plan.rules import Rules
+from onnx_autochunk.plan.setting import Setting
 from tests.emit.regions import Sample, Stretch, check_close, outputs_of, plan_of, region_of
 
 ROWS, WIDTH = 64, 32

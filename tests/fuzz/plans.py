@@ -15,15 +15,15 @@ from onnx_autochunk.plan.body import body_of, has_body
 from onnx_autochunk.plan.candidates import Candidate
 from onnx_autochunk.plan.chunking import Chunking
 from onnx_autochunk.plan.feeders import front_of, in_place
-from onnx_autochunk.plan.grow import Setting, grow_all
+from onnx_autochunk.plan.grow import grow_all
 from onnx_autochunk.plan.hosts import hosted, sweep_hosts
 from onnx_autochunk.plan.option import Loop, Nest, Option
 from onnx_autochunk.plan.plan import Plan
 from onnx_autochunk.plan.planner import Planner
 from onnx_autochunk.plan.recipes import ends
 from onnx_autochunk.plan.region import Region
-from onnx_autochunk.plan.rules import Rules
 from onnx_autochunk.plan.select import Choice, Selection
+from onnx_autochunk.plan.setting import Setting, inside
 
 FORMS = (Form.SCAN, Form.SWEEP, Form.UNROLL)
 MOST_REGIONS = 4
@@ -97,7 +97,6 @@ def _option(setting: Setting, region: Region, dice: random.Random) -> Option:
     chunking = _chunking(region, form, dice)
     feeds = _feeds(setting, region, dice) if region.hoisted and dice.random() < FEEDS else ()
     nests = form is Form.SCAN and region.accumulator is None and dice.random() < NESTS
-    nests &= _usable(setting) is FORMS
     nest = _nest(setting, region, chunking.length, dice) if nests else None
     return Option(form, chunking, 0, 0.0, 0.0, 0, feeds, nest)
 
@@ -115,7 +114,7 @@ def _forms(setting: Setting, region: Region) -> Iterator[Form]:
 
 
 def _usable(setting: Setting) -> tuple[Form, ...]:
-    return FORMS if setting.holds is None else OPEN_FORMS
+    return FORMS if setting.steady is None else OPEN_FORMS
 
 
 def _chunking(region: Region, form: Form, dice: random.Random) -> Chunking:
@@ -140,9 +139,9 @@ def _nest(setting: Setting, region: Region, length: int, dice: random.Random) ->
     """Loops in the body of a region; None where none grow there."""
     if not has_body(setting.graph, region, setting.rules):
         return None
-    graph = body_of(setting.graph, region, setting.rules, length).graph
-    order = tuple(range(len(graph.ops)))
-    inner = Setting(graph, order, Rules(graph, order))
+    inner = inside(setting, region, body_of(setting.graph, region, setting.rules, length), length)
+    if inner is None:
+        return None
     grown = sorted(_disjoint(inner, dice), key=lambda found: found.start)
     loops = [Loop(r, Form.SCAN, _chunking(r, Form.SCAN, dice)) for r in grown if not r.varies]
     return Nest(tuple(loops), 0) if loops else None

@@ -14,10 +14,11 @@ from onnx_autochunk.graph.model import Graph
 from onnx_autochunk.memory.order import execution_order
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.chunking import Chunking
-from onnx_autochunk.plan.grow import Setting, grow
+from onnx_autochunk.plan.grow import grow
 from onnx_autochunk.plan.plan import PlannedRegion
 from onnx_autochunk.plan.region import Region
 from onnx_autochunk.plan.rules import Rules
+from onnx_autochunk.plan.setting import Setting
 
 Shapes = Mapping[str, Sequence[int]]
 

@@ -14,12 +14,12 @@ from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.chunking import Chunking
 from onnx_autochunk.plan.feeders import front_of
-from onnx_autochunk.plan.grow import Setting
 from onnx_autochunk.plan.lifetimes import lifetimes
 from onnx_autochunk.plan.plan import Plan, PlannedRegion
 from onnx_autochunk.plan.price import footprint
 from onnx_autochunk.plan.region import Region
 from onnx_autochunk.plan.rules import Rules
+from onnx_autochunk.plan.setting import Setting
 from tests.emit.regions import Sample, Stretch, check_close, outputs_of, region_of
 
 ROWS, WIDTH = 24, 8

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from onnx_autochunk.axes import positions
 from onnx_autochunk.graph.load import load
 from onnx_autochunk.graph.model import Graph, Origin
-from onnx_autochunk.plan.grow import Setting, grow
+from onnx_autochunk.plan.grow import grow
 from onnx_autochunk.plan.region import Region
+from onnx_autochunk.plan.setting import Setting
 from tests.plan.graphs import grown, loaded, results, setting, transformer
 
 X, CUBE = "float[1,64,8]", "float[1,8,8]"

@@ -18,11 +18,12 @@ from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form, Options
 from onnx_autochunk.plan.body import body_of, has_body
 from onnx_autochunk.plan.chunking import Chunking
-from onnx_autochunk.plan.grow import Setting, grow
+from onnx_autochunk.plan.grow import grow
 from onnx_autochunk.plan.plan import Frames, Nested, Plan, PlannedRegion
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.plan.region import Region
 from onnx_autochunk.plan.rules import Rules
+from onnx_autochunk.plan.setting import Setting
 from tests.emit.regions import Sample, Stretch, check_close, nodes, outputs_of, region_of
 
 HEADS, ROWS, WIDTH = 4, 26, 8
