@@ -137,7 +137,7 @@ class Trials:
         woven = chunk(self.loaded, plan, self.planner.setting.rules, self.provider)
         model = woven.framed(plan.frames, in_place=True)
         paper = self._on_paper(self._derived(model).graph)
-        return Trial(Draft(plan, *paper), finish(model))
+        return Trial(Draft(plan, *paper), finish(model, self.provider))
 
     @property
     def provider(self) -> str:
@@ -244,7 +244,7 @@ class Trials:
 
     def _emitted(self, draft: Draft) -> Trial:
         if self._latest is not None and self._latest[0] is draft:
-            model = finish(self._latest[1])
+            model = finish(self._latest[1], self.provider)
         else:
             model = weave(self.loaded, draft.plan, self.planner.setting.rules, self.provider)
         return Trial(draft, model)

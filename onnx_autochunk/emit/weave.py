@@ -22,6 +22,7 @@ from ..plan.plan import Frames, Plan, PlannedRegion
 from ..plan.rules import Rules
 from .body import Weaving
 from .enclosed import put_in
+from .epsilon import keep_epsilons
 from .frame import assembles, can_frame, frame, frameable
 from .opset import opset_obstacle, raise_opset
 from .own import drop_unread_weights, own_quantisation
@@ -82,14 +83,19 @@ def weave(loaded: Loaded, plan: Plan, rules: Rules | None = None, provider: str 
         rules: of its ops, where they have been looked up before.
         provider: the execution provider that it is written for.
     """
-    return finish(chunk(loaded, plan, rules, provider).framed(plan.frames, in_place=True))
+    return finish(chunk(loaded, plan, rules, provider).framed(plan.frames, in_place=True), provider)
 
 
-def finish(model: ir.Model) -> ir.Model:
-    """The model itself, with quantised groups in place of what stood for them, each whole in one graph."""
+def finish(model: ir.Model, provider: str = "cpu") -> ir.Model:
+    """The model itself, with quantised groups in place of what stood for them, each whole in one graph.
+
+    And with nothing in bodies that the provider would take for something else.
+    """
     names = Names(taken(model))
     unfuse(model, names.fresh)
     own_quantisation(model.graph, names)
+    if provider == "cpu":
+        keep_epsilons(model.graph)
     drop_unread_weights(model)
     return model
 
