@@ -3,10 +3,11 @@
     Greater(columns [1, T], rows [T, 1]) -> Where(., lowest, 0) -> mask [T, T] -> Add in each of n layers
     n times: Where(true, columns, columns), Where(true, rows, rows) -> Greater -> Where -> Add
 
-ONNX Runtime computes the mask when it loads, and holds all of it for ever. Behind `true`, which takes an
-input to compute, nothing can be folded, and a region of the reader's layer makes what a chunk needs.
+ONNX Runtime computes the mask when it loads, and holds all of it for ever; or in each run, in float16, for
+which the CPU has no kernel to fold it with. Behind `true`, which takes an input to compute, nothing can be
+folded, and a region of the reader's layer makes what a chunk needs.
 
-Source: onnxruntime/core/optimizer/constant_folding.cc.
+Source: onnxruntime/core/optimizer/constant_folding.cc; `half`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
+from .half import KERNELS
 from .written import Shape, constant, is_known, shape_of, shared_constant
 
 LARGE_BYTES = 256 * 2**20  # what is no larger may be held: to make it again takes time in every chunk
+RUN_BYTES = 2**20  # what is no larger may be computed once in each run
 SMALL_SHARE = 1 / 16  # of a large result: what is no larger is read, and not made again
 POINTWISE = frozenset(
     "Abs Add And Cast Ceil Div Equal Floor Greater GreaterOrEqual Identity Less LessOrEqual Max Min Mul Neg "
@@ -68,8 +71,10 @@ def value_bytes(value: ir.Value) -> float:
 def _large(graph: ir.Graph) -> Iterator[ir.Value]:
     """Large results of constants, read by nodes that run, that can be made from what is small."""
     folded = _folded(graph)
+    run = _run(graph, folded)
     for value in (value for node in graph for value in node.outputs):
-        if value not in folded or not _is_known(value) or value_bytes(value) <= LARGE_BYTES:
+        limit = RUN_BYTES if value in run else LARGE_BYTES
+        if value not in folded or not _is_known(value) or value_bytes(value) <= limit:
             continue
         runs = all(folded.isdisjoint(use.node.outputs) for use in value.uses())
         if runs and not value.is_graph_output() and _is_cheap(value, SMALL_SHARE * value_bytes(value)):
@@ -82,6 +87,18 @@ def _folded(graph: ir.Graph) -> set[ir.Value]:
     for node in graph:
         bodies = any(attribute.type == ir.AttributeType.GRAPH for attribute in node.attributes.values())
         if not bodies and all(value is None or value in found for value in node.inputs):
+            found.update(node.outputs)
+    return found
+
+
+def _run(graph: ir.Graph, folded: set[ir.Value]) -> set[ir.Value]:
+    """Those results of constants that ONNX Runtime does not fold, because the CPU lacks a kernel."""
+    found: set[ir.Value] = set()
+    for node in graph:
+        operands = [value for value in node.inputs if value is not None]
+        half = any(value.dtype is ir.DataType.FLOAT16 for value in operands)
+        runs = (half and node.op_type not in KERNELS) or not found.isdisjoint(operands)
+        if runs and folded.issuperset(node.outputs):
             found.update(node.outputs)
     return found
 

@@ -15,9 +15,8 @@ from typing import TypeAlias
 import onnx_ir as ir
 
 from .model import Graph, Op
-from .remade import CHEAP, FILLED, MOST_OPS, POINTWISE, SMALL_SHARE, TRIANGLE
+from .remade import CHEAP, FILLED, MOST_OPS, POINTWISE, RUN_BYTES, SMALL_SHARE, TRIANGLE
 
-LARGE_BYTES = 2**20  # at the reference sizes: what is no larger is computed once
 Repeats: TypeAlias = Mapping[str, tuple[str, ...]]
 REPEATED = CHEAP - {TRIANGLE}  # of a few rows it would need another offset in each chunk
 
@@ -27,7 +26,7 @@ def large(graph: Graph) -> Repeats:
     found = {}
     for name, readers in graph.consumers.items():
         value = graph.values.get(name)
-        if value is None or len(readers) < 2 or value.nbytes <= LARGE_BYTES or name in graph.results:
+        if value is None or len(readers) < 2 or value.nbytes <= RUN_BYTES or name in graph.results:
             continue
         if ops := tuple(_makers(graph, name)):
             found[name] = tuple(op.name for op in ops)

@@ -28,9 +28,11 @@ REGION_SECONDS = 1e-4  # one more region: a loop to start, and a plan that is ha
 class Seconds:
     """Prices regions of one graph with one cost model; what it computes for an op it keeps.
 
+    Of ops that compute the same, which `graph.repeated` and `remade` give, ONNX Runtime runs one if none is
+    chunked.
+
     Attributes:
-        fixed: False where sizes are open: Scans copy every slice and put every result together, and of ops
-            that compute the same, which `graph.repeated` gives, ONNX Runtime runs one if none is chunked.
+        fixed: False where sizes are open: Scans copy every slice and put every result together.
     """
 
     def __init__(self, graph: Graph, rules: Rules, model: CostModel, *, fixed: bool = True) -> None:
@@ -38,7 +40,7 @@ class Seconds:
         self._rules = rules
         self.model = model
         self.fixed = fixed
-        self._shares = self._shares_of_originals() | (dict.fromkeys(_again(graph), 0.0) if not fixed else {})
+        self._shares = self._shares_of_originals() | dict.fromkeys(_again(graph), 0.0)
         self._whole: dict[int, float] = {}
         self._columns: dict[tuple[int, Position, Lengths], tuple[float, ...]] = {}
         self.ladder = cache(partial(ladder, fixed=fixed))

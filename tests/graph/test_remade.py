@@ -100,6 +100,23 @@ def test_stays_as_it_is(name: str, nodes: str) -> None:
     assert write_out(loaded) is loaded
 
 
+HALVES = """later = Greater(columns, rows) filled = Expand(zero, twice) mask = Where(later, lowest, filled)
+    h = Cast<to=10>(x) a = Add(h, mask) f = Cast<to=1>(a) y = ReduceMax<keepdims=0>(f, front)"""
+
+
+def test_what_half_types_compute_in_each_run_is_large_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime folds no Where of float16, and makes the mask in float32 in each run."""
+    monkeypatch.undo()
+    made = model(HALVES)
+    for name, number in (("zero", np.float16(0)), ("lowest", np.float16(-6e4)), ("twice", [2, T, T])):
+        made.graph.initializer.append(numpy_helper.from_array(np.array(number), name))
+    loaded = load(made)
+    assert write_out(loaded) is loaded
+    monkeypatch.setattr(remade, "RUN_BYTES", LARGE_BYTES)
+    before, after = ({op.type for op in one.graph.ops} for one in (loaded, write_out(loaded)))
+    assert "Greater" in after - before and "Where" in before
+
+
 ATTENTION = "{i}s = MatMul({x}, {t}) {i}a = Add({i}s, mask) {i}p = Softmax({i}a) {y} = MatMul({i}p, {x})"
 
 
