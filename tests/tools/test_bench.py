@@ -18,7 +18,7 @@ from onnx_autochunk.verify.measure import PeakMeasurement, TimeMeasurement
 from tests.runtime.small_models import save
 from tools import bench
 from tools.bench import MIB, Answer, Check, Row, at_most, exactly, read_arguments, table
-from tools.cases import CASES, MORE, PLAIN
+from tools.cases import CASES, MORE, PLAIN, Case
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is measured through /proc")
 
@@ -59,18 +59,18 @@ def test_checks(check: Check, kept: bool, cell: str) -> None:
 def test_limits_of_a_model(changed: dict[str, Any], broken: str) -> None:
     given: dict[str, Any] = {"before": BEFORE, "after": AFTER, "elapsed": TIME, "search": SEARCH}
     given |= {"predicted_bytes": 100 * MIB}
-    assert Row("gpt2", {}, bench._checks(PLAIN["gpt2"], **given | changed)).verdict == broken
+    assert Row("gpt2", {}, bench._checks(Case("gpt2", 0.10), **given | changed)).verdict == broken
 
 
 @pytest.mark.parametrize(("predicted_mib", "kept"), [(1.7, True), (2.3, True), (1.6, False), (2.4, False)])
 def test_a_prediction_is_held_against_what_measuring_resolves(predicted_mib: float, kept: bool) -> None:
     after, predicted = PeakMeasurement(2 * MIB, 0, 0.0), int(predicted_mib * MIB)
-    assert bench._checks(PLAIN["gpt2"], BEFORE, after, TIME, SEARCH, predicted)[1].kept is kept
+    assert bench._checks(Case("gpt2", 0.10), BEFORE, after, TIME, SEARCH, predicted)[1].kept is kept
 
 
 def test_resident_memory_of_a_large_model_may_grow_by_a_tenth() -> None:
     before, after = (PeakMeasurement(MIB, size * MIB, 0.0) for size in (1000, 1100))
-    resident = bench._checks(PLAIN["gpt2"], before, after, TIME, SEARCH, MIB)[3]
+    resident = bench._checks(Case("gpt2", 0.10), before, after, TIME, SEARCH, MIB)[3]
     assert resident.limit == pytest.approx(1100)
 
 
