@@ -83,7 +83,15 @@ def dynamic_inside(dynamic: Dynamic, rules: Rules, region: Region, body: Body, l
     steps = steps_of(region, dynamic)
     assert steps is not None, "planned for every size"
     lengths = dynamic.parts(steps, length)
-    others = [_at(choice, dynamic, rules, region, body, steps, lengths) for choice in range(1, len(steps))]
+    sizes = {name: _chunk_sizes(dynamic, cut, steps, lengths) for name, cut in _cuts(region, body)}
+    found = {name: axes for name, axes in sizes.items() if axes is not None}
+    if len(found) < len(sizes):
+        return None
+    others = [
+        _at({name: tuple(size[choice] for size in found[name]) for name in found}, there, rules, body)
+        for choice, there in enumerate(dynamic.graphs)
+        if choice
+    ]
     known = [graph for graph in others if graph is not None]
     if len(known) < len(others):
         return None
@@ -101,25 +109,13 @@ def part_label(dynamic: Dynamic, region: Region, length: int) -> str:
     return f"min({dynamic.label(steps)},{length})"
 
 
-def _at(
-    choice: int,
-    dynamic: Dynamic,
-    rules: Rules,
-    region: Region,
-    body: Body,
-    steps: Size,
-    lengths: Size,
-) -> Graph | None:
-    """A body at other sizes: the same ops on values of other shapes."""
-    there, values = dynamic.graphs[choice], dict[str, Value]()
-    cuts = dict(_cuts(region, body))
+def _at(shapes: Mapping[str, tuple[int, ...]], there: Graph, rules: Rules, body: Body) -> Graph | None:
+    """A body at other sizes: the same ops on chunks of these shapes, and on what lies around it there."""
+    values: dict[str, Value] = {}
     named = {name: value for value, name in body.wholes.items()}
     for name, value in body.graph.values.items():
-        if name in cuts:
-            shape = _chunk_sizes(dynamic, cuts[name], steps, lengths)
-            if shape is None:
-                return None
-            values[name] = replace(value, shape=tuple(size[choice] for size in shape))
+        if name in shapes:
+            values[name] = replace(value, shape=shapes[name])
         elif (found := there.values.get(named.get(name, name))) is not None:
             values[name] = replace(found, name=name, origin=value.origin)
     for name, result in _spelled(rules, body):

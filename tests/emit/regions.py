@@ -20,8 +20,7 @@ from onnx_autochunk.plan.chunking import Chunking
 from onnx_autochunk.plan.grow import grow
 from onnx_autochunk.plan.plan import Frames, Plan, PlannedRegion
 from onnx_autochunk.plan.region import Region
-from onnx_autochunk.plan.rules import Rules
-from onnx_autochunk.plan.setting import Setting
+from onnx_autochunk.plan.setting import make_setting
 
 Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 Outputs = dict[str, Array]
@@ -95,14 +94,12 @@ def region_of(loaded: Loaded, stretch: Stretch) -> Region:
     """The region that holds exactly the ops of a stretch."""
     graph = loaded.graph
     wanted = stretch.values.split()
-    order = tuple(range(len(graph.ops)))
     end = graph.producer[wanted[-1]].index
     start = wanted[-1] if stretch.operand is None else graph.ops[end].inputs[stretch.operand]
     seed = Position.whole(graph.shape(start) or (), stretch.axis)
     if stretch.steps is not None:
         seed = Position(stretch.axis, 1, stretch.steps, seed.extent // stretch.steps)
-    setting = Setting(graph, order, Rules(graph, order))
-    found = list(grow(setting, end, seed, range(len(order)), operand=stretch.operand))
+    found = list(grow(make_setting(graph), end, seed, range(len(graph.ops)), operand=stretch.operand))
     for region in found:
         if sorted(graph.ops[index].outputs[0] for index in region.ops) == sorted(wanted):
             return region

@@ -12,8 +12,7 @@ from onnx_autochunk.plan.feeders import front_of, in_place
 from onnx_autochunk.plan.hosts import can_sweep, sweep_hosts
 from onnx_autochunk.plan.lifetimes import lifetimes
 from onnx_autochunk.plan.price import footprint
-from onnx_autochunk.plan.rules import Rules
-from onnx_autochunk.plan.setting import Setting
+from onnx_autochunk.plan.setting import make_setting
 from tests.emit.regions import Sample, Stretch, check_close, outputs_of, plan_of, region_of
 
 ROWS, WIDTH = 64, 32
@@ -67,8 +66,7 @@ TRIANGLE = Sample(
 
 def test_loops_in_front_are_written_in_place_where_a_scan_would_turn_their_result() -> None:
     loaded = TRIANGLE.loaded()
-    region, order = region_of(loaded, TRIANGLE.stretches[0]), tuple(range(len(loaded.graph.ops)))
-    setting = Setting(loaded.graph, order, Rules(loaded.graph, order))
+    region, setting = region_of(loaded, TRIANGLE.stretches[0]), make_setting(loaded.graph)
     front = front_of(setting, region, tuple(Form))
     assert front is not None and front.forms == (Form.SCAN,)
     other = in_place(loaded.graph, front, tuple(Form))

@@ -18,8 +18,7 @@ from onnx_autochunk.plan.lifetimes import lifetimes
 from onnx_autochunk.plan.plan import Plan, PlannedRegion
 from onnx_autochunk.plan.price import footprint
 from onnx_autochunk.plan.region import Region
-from onnx_autochunk.plan.rules import Rules
-from onnx_autochunk.plan.setting import Setting
+from onnx_autochunk.plan.setting import Setting, make_setting
 from tests.emit.regions import Sample, Stretch, check_close, outputs_of, region_of
 
 ROWS, WIDTH = 24, 8
@@ -37,8 +36,7 @@ ATTENTION = Sample(
 
 
 def setting_of(loaded: Loaded) -> Setting:
-    order = tuple(range(len(loaded.graph.ops)))
-    return Setting(loaded.graph, order, Rules(loaded.graph, order))
+    return make_setting(loaded.graph)
 
 
 def names(loaded: Loaded, ops: tuple[int, ...] | frozenset[int]) -> str:

@@ -23,7 +23,7 @@ from onnx_autochunk.plan.plan import Frames, Nested, Plan, PlannedRegion
 from onnx_autochunk.plan.planner import Planner, make_planner
 from onnx_autochunk.plan.region import Region
 from onnx_autochunk.plan.rules import Rules
-from onnx_autochunk.plan.setting import Setting
+from onnx_autochunk.plan.setting import make_setting
 from tests.emit.regions import Sample, Stretch, check_close, nodes, outputs_of, region_of
 
 HEADS, ROWS, WIDTH = 4, 26, 8
@@ -45,11 +45,9 @@ def nested_plan(loaded: Loaded, region: Region, length: int, heads: int) -> Plan
     """Chunks of rows; inside them some heads at a time."""
     rules = Rules(loaded.graph, range(len(loaded.graph.ops)))
     body = body_of(loaded.graph, region, rules, length)
-    order = tuple(range(len(body.graph.ops)))
-    where = Setting(body.graph, order, Rules(body.graph, order))
     end = body.graph.producer["mix"].index
     seed = next(p for p in _seeds(body.graph.shape("mix") or ()) if p.axis == 1)
-    inner = list(grow(where, end, seed, range(len(order))))[-1]
+    inner = list(grow(make_setting(body.graph), end, seed, range(len(body.graph.ops))))[-1]
     loop = PlannedRegion("inner", inner, Form.SCAN, Chunking(HEADS, heads), (), 0, 0, 0)
     outer = PlannedRegion(
         "outer", region, Form.SCAN, Chunking(ROWS, length), region.hoisted, 0, 0, 0, (), Nested(body, (loop,))
