@@ -20,6 +20,7 @@ from ..graph.numbers import Numbers
 from ..plan.plan import Nested
 from ..plan.region import Cut, Region
 from ..plan.rules import Rules
+from .apart import Apart
 from .calls import ChunkCalls, Member
 from .scope import Scope
 
@@ -50,6 +51,7 @@ class Weaving:
         nests: bodies that were written and are to be rewritten themselves.
         provider: the execution provider that it is written for.
         numbers: computes sizes where they are open; None where they are bound.
+        apart: keeps what loops make apart; None where nothing has to be.
     """
 
     home: ir.Graph
@@ -60,6 +62,7 @@ class Weaving:
     nests: list[Nest] = field(default_factory=list)
     provider: str = "cpu"
     numbers: Numbers | None = None
+    apart: Apart | None = None
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a value that is cut, so that it is known."""

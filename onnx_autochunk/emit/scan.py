@@ -17,10 +17,12 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from ..graph.numbers import OPEN, open_shape
 from ..plan.plan import PlannedRegion
 from ..plan.price import is_view
 from ..plan.region import Cut, in_front
 from ..plan.setting import dynamic_inside, make_setting, part_label
+from .apart import Apart
 from .body import Nest, Patched, Piece, Weaving, copy_ops, patched_operand
 from .calls import Member, chunk_calls, members
 from .scope import Scope, shape_of
@@ -52,18 +54,23 @@ class Loop:
         scope: the graph around the Scan.
         body: the graph that it runs.
         feeds: what the Scan reads and what the body sees of it, in pairs.
+        apart: keeps what the Scan gives apart from what other loops give.
     """
 
     weaving: Weaving
     planned: PlannedRegion
     scope: Scope
     body: Scope
+    apart: Apart | None = None
     feeds: list[tuple[ir.Value, ir.Value]] = field(default_factory=list)
+    _tables: dict[ir.Value, ir.Value] = field(default_factory=dict)
 
     def view(self, cut: Cut) -> ir.Value:
         """A chunk of an input, handed to the body as a view of it."""
         value, shape = self.weaving.values[cut.value], self._chunk_shape(cut)
-        stacked = self.scope.reshape(value, (self.planned.chunking.count, *shape), f"{cut.value}/chunks")
+        stack = (self.planned.chunking.count, *shape), f"{cut.value}/chunks"
+        apart, scope = self.apart, self.scope
+        stacked = scope.reshape(value, *stack) if apart is None else apart.view(scope, value, *stack)
         seen = self.body.value(f"{cut.value}/slice", value.dtype, shape)
         self.feeds.append((stacked, seen))
         return seen
@@ -107,13 +114,12 @@ class Loop:
 
     def _handed(self, table: NDArray[np.generic], label: str) -> ir.Value:
         """A row of a table for each chunk."""
-        read = self.scope.constant(table)
-        for known, seen in self.feeds:
-            if known is read:
-                return seen
-        seen = self.body.value(label, read.dtype, table.shape[1:])
-        self.feeds.append((read, seen))
-        return seen
+        rows = self.scope.constant(table)
+        if rows not in self._tables:
+            self._tables[rows] = self.body.value(label, rows.dtype, table.shape[1:])
+            read = rows if self.apart is None else self.apart.view(self.scope, rows, table.shape, label)
+            self.feeds.append((read, self._tables[rows]))
+        return self._tables[rows]
 
     def _chunk_shape(self, cut: Cut) -> tuple[int, ...]:
         return cut.position.sliced_shape(self.weaving.shape(cut.value), self.planned.chunking.length)
@@ -125,7 +131,7 @@ def _scan(
     """The Scan node; its stacked outputs `(count, *chunk shape)`."""
     region, chunking = planned.region, planned.chunking
     body = Scope(f"{scope.prefix}/body", scope.names)
-    loop = Loop(weaving, planned, scope, body)
+    loop = Loop(weaving, planned, scope, body, weaving.apart)
     slices = {
         cut: loop.view(cut) if is_view(weaving.graph, cut, even=not chunking.tail) else loop.slice(cut)
         for cut in region.sliced
@@ -139,6 +145,9 @@ def _scan(
         scope.value(f"{cut.value}/stacked", value.dtype, (chunking.count, *shape_of(value)))
         for cut, value in zip(region.outputs, results, strict=True)
     ]
+    if weaving.apart is not None:
+        for value in outputs:
+            value.meta[OPEN] = None, *shape_of(value)[1:]
     reads, seen = zip(*loop.feeds, strict=True)
     inner = scope.scan(body, seen, results, reads, outputs)
     if planned.nested is not None:
@@ -184,7 +193,16 @@ def within(
         assert dynamic is not None, "planned for every size"
         numbers = weaving.numbers.inside(dynamic, part_label(around, planned.region, steps), length)
     rules = make_setting(body.graph, dynamic=dynamic).rules
-    return Weaving(home, body.graph, rules, nodes, values, provider=weaving.provider, numbers=numbers)
+    return Weaving(
+        home,
+        body.graph,
+        rules,
+        nodes,
+        values,
+        provider=weaving.provider,
+        numbers=numbers,
+        apart=weaving.apart,
+    )
 
 
 def _unstack(weaving: Weaving, scope: Scope, planned: PlannedRegion, cut: Cut, stacked: ir.Value) -> ir.Value:
@@ -195,5 +213,7 @@ def _unstack(weaving: Weaving, scope: Scope, planned: PlannedRegion, cut: Cut, s
         shape = shape_of(stacked)
         order = (*range(1, axis + 1), 0, *range(axis + 1, len(shape)))
         turned = scope.value(f"{cut.value}/turned", stacked.dtype, [shape[a] for a in order])
+        if (dims := open_shape(stacked)) is not None:
+            turned.meta[OPEN] = tuple(dims[a] for a in order)
         stacked = scope.call("Transpose", [stacked], turned, {"perm": order})
     return scope.reshape(stacked, whole, cut.value)

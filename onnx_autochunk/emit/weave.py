@@ -20,6 +20,7 @@ from ..graph.written import put_back, taken
 from ..options import Form, Options
 from ..plan.plan import Frames, Plan, PlannedRegion
 from ..plan.rules import Rules
+from .apart import Apart
 from .body import Weaving
 from .enclosed import put_in
 from .epsilon import keep_epsilons
@@ -116,7 +117,8 @@ def _chunk(
     """The model, or a body of it, with its regions and those of its own bodies chunked."""
     model, plan = loaded.model.clone(), whole.at(home)
     rules = rules or Rules(loaded.graph, range(len(loaded.graph.ops)))
-    weaving = _weaving(loaded, model, rules, names, provider)
+    apart = _apart(loaded, model, plan, names, provider)
+    weaving = _weaving(loaded, model, rules, names, provider, apart)
     scopes = {loop.name: Scope(f"chunk/{loop.name}", names) for loop in plan.loops}
     added = {loop.name: replace_region(weaving, loop, scopes[loop.name]) for loop in plan.loops}
     _drop_unread(weaving, plan)
@@ -127,6 +129,8 @@ def _chunk(
     replaced = put_back(model, loaded.written, homes)
     if weaving.numbers is not None:
         weaving.numbers.place()
+    if apart is not None:
+        apart.place()
     for body in loaded.bodies:
         if any(region.home in body.homes for region in whole.regions):
             inner = _chunk(body.loaded, whole, None, provider, names, body.home)
@@ -191,7 +195,18 @@ def _described(planned: PlannedRegion) -> dict[str, object]:
     }
 
 
-def _weaving(loaded: Loaded, model: ir.Model, rules: Rules, names: Names, provider: str) -> Weaving:
+def _apart(loaded: Loaded, model: ir.Model, plan: Plan, names: Names, provider: str) -> Apart | None:
+    """What keeps results of several loops apart.
+
+    Open sizes do so by themselves. On CUDA the sizes would be computed, and every run would wait for them.
+    """
+    several = sum(loop.form is Form.SCAN for loop in plan.loops) > 1
+    return Apart(model.graph, names) if several and loaded.dynamic is None and provider == "cpu" else None
+
+
+def _weaving(
+    loaded: Loaded, model: ir.Model, rules: Rules, names: Names, provider: str, apart: Apart | None
+) -> Weaving:
     """The same records over the copied model: nodes and values are found again by position and name."""
     values = {v.name: v for v in model.graph.inputs if v.name}
     values.update(model.graph.initializers)
@@ -199,7 +214,7 @@ def _weaving(loaded: Loaded, model: ir.Model, rules: Rules, names: Names, provid
     copies = dict(zip(loaded.model.graph, model.graph, strict=True))
     nodes = tuple(copies[node] for node in loaded.nodes)
     numbers = None if loaded.dynamic is None else Numbers(model.graph, loaded.dynamic, names.fresh)
-    return Weaving(model.graph, loaded.graph, rules, nodes, values, provider=provider, numbers=numbers)
+    return Weaving(model.graph, loaded.graph, rules, nodes, values, [], provider, numbers, apart)
 
 
 def _drop_unread(weaving: Weaving, plan: Plan) -> None:

@@ -3,12 +3,13 @@
     Shape(x) -> Mul, Sub, Div -> ends of a Slice -> its shape -> Shape of that -> ...
 
 ONNX's inference follows a few of the operators that exporters compute sizes with; here every small integer
-is computed, as far as sizes are bound.
+is computed, as far as sizes are bound, and so is what a Scan hands on unchanged. ONNX Runtime does not look
+into that: what depends on it says of its axes only what ONNX Runtime knows of them (`numbers.OPEN`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -17,7 +18,8 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from .model import Graph, Value
+from .model import Graph, Op, Value
+from .numbers import OPEN
 from .sizes import MAX_ELEMENTS, elements_of
 from .written import Shape, is_known, shape_of
 
@@ -32,6 +34,7 @@ def complete(model: ir.Model, graph: Graph) -> None:
         graph: the model's, every op of it.
     """
     values, known = dict(graph.values), dict[Hashable, list[NDArray[np.generic]]]()
+    hidden: set[str] = set()
     nodes = {node.name: node for node in model.graph}
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in model.opset_imports.items()]
     for op in graph.ops:
@@ -39,9 +42,15 @@ def complete(model: ir.Model, graph: Graph) -> None:
         if not op.domain and not all(map(_is_found, node.outputs)):
             found = _kept(node) if op.subgraphs else _inferred(node, values, op.version, opsets)
             for value, shape, dtype in found:
+                if not hidden.isdisjoint(op.inputs):
+                    _hide(value)
+                    hidden.add(str(value.name))
                 value.shape, value.dtype = ir.Shape(shape), dtype
                 values[str(value.name)] = replace(values[str(value.name)], shape=shape)
-        for name, data in elements_of(op, values, known):
+        handed_on = dict(_handed_on(op, values))
+        for name, data in handed_on.items() or elements_of(op, values, known):
+            if handed_on or not hidden.isdisjoint(op.inputs):
+                hidden.add(name)
             values[name] = replace(values[name], data=data, shape=data.shape)
 
 
@@ -50,14 +59,46 @@ def _is_found(value: ir.Value) -> bool:
     return is_known(value) and value.shape is not None and 0 not in value.shape.numpy()
 
 
+def _hide(value: ir.Value) -> None:
+    """Keep what the shape said before."""
+    if value.shape is not None:
+        value.meta[OPEN] = tuple(dim if isinstance(dim, int) else None for dim in value.shape)
+
+
+def _handed_on(op: Op, values: Mapping[str, Value]) -> Iterator[tuple[str, NDArray[np.generic]]]:
+    """What a Scan gives whose body only hands on what it is given."""
+    body = op.subgraphs.get("body")
+    if op.type != "Scan" or body is None or [inner.type for inner in body.ops] != ["Identity"]:
+        return
+    data = values[op.inputs[0]].data if len(op.inputs) == 1 and op.inputs[0] in values else None
+    if data is not None:
+        yield op.outputs[0], data
+
+
 def _kept(node: ir.Node) -> Iterator[Found]:
-    """Results of a Loop whose body gives back the shape that it is given first, which then never changes."""
+    """Results whose shapes follow from those that a body declares.
+
+    Of a Loop whose body gives back the shape that it is given first, which then never changes; and of a Scan
+    without states along first axes.
+    """
+    if node.op_type == "Scan":
+        yield from _stacked(node)
     if node.op_type != "Loop":
         return
     body = node.attributes["body"].as_graph()
     for first, result, value in zip(node.inputs[2:], body.outputs[1:], node.outputs, strict=False):
         if first is not None and first.dtype and is_known(first) and first.shape == result.shape:
             yield value, shape_of(first), first.dtype
+
+
+def _stacked(node: ir.Node) -> Iterator[Found]:
+    count, axes = node.inputs[0], ("scan_input_axes", "scan_output_axes", "scan_output_directions")
+    states = len(node.inputs) - node.attributes["num_scan_inputs"].as_int()
+    if states or count is None or not is_known(count) or any(name in node.attributes for name in axes):
+        return
+    for result, value in zip(node.attributes["body"].as_graph().outputs, node.outputs, strict=True):
+        if result.dtype is not None and is_known(result):
+            yield value, (shape_of(count)[0], *shape_of(result)), result.dtype
 
 
 def _inferred(

@@ -89,7 +89,7 @@ class Unbound:
             bound = bind_dims(model, dims, shapes)
             if self.is_file:
                 infer.check_types(model)
-            loops = any(node.op_type == "Loop" for node in model.graph)
+            loops = any(node.op_type in ("Loop", "Scan") for node in model.graph)
             fill_in_shapes(model, every_size=bool(bound) or loops)
             drop_returns(model)
         return bound

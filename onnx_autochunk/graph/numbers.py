@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from math import prod
@@ -169,18 +169,26 @@ def released(model: ir.Model, dynamic: Dynamic | None) -> ir.Model:
 
     Args:
         model: bound to the reference sizes.
-        dynamic: its sizes; None for a model that has no others, which is given back itself.
+        dynamic: its sizes; None for a model that has no others, which keeps the shapes that are not hidden
+            from ONNX Runtime (`emit.apart`).
     """
-    if dynamic is None:
+    if dynamic is None and not any(map(open_shape, _made(model))):
         return model
-    made, accepted = model.clone(), dynamic.accepted
-    for graph in made.graphs():
-        for value in (*graph.inputs, *(value for node in graph for value in node.outputs)):
-            known, sizes = open_shape(value), dynamic.sizes(str(value.name))
-            if known is None and sizes is not None:
-                known = tuple(map(dynamic.label, sizes))
+    made, accepted = model.clone(), {} if dynamic is None else dynamic.accepted
+    for value in _made(made):
+        known = open_shape(value)
+        if dynamic is not None and known is None and (sizes := dynamic.sizes(str(value.name))) is not None:
+            known = tuple(map(dynamic.label, sizes))
+        if known is not None or dynamic is not None:
             value.shape = None if known is None else ir.Shape(known)
-        for value in (*graph.inputs, *graph.outputs):
-            if str(value.name) in accepted:
-                value.shape = ir.Shape(accepted[str(value.name)])
+    for value in (value for graph in made.graphs() for value in (*graph.inputs, *graph.outputs)):
+        if str(value.name) in accepted:
+            value.shape = ir.Shape(accepted[str(value.name)])
     return made
+
+
+def _made(model: ir.Model) -> Iterator[ir.Value]:
+    """Inputs and results of a model's graphs, bodies and all."""
+    for graph in model.graphs():
+        yield from graph.inputs
+        yield from (value for node in graph for value in node.outputs)

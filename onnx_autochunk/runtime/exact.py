@@ -18,6 +18,7 @@ from ..errors import AutochunkError, ModelError, UsageError
 from ..graph.derive import derive, whole_graph
 from ..graph.load import load
 from ..graph.model import Graph
+from ..graph.numbers import released
 from ..memory.lifetime import Timeline, simulate
 from .optimized import optimized_model
 from .shapes import complete_shapes
@@ -86,7 +87,7 @@ def optimized_graph(
     with tempfile.TemporaryDirectory(prefix="onnx_autochunk-") as folder:
         source, out = Path(folder) / "source.onnx", Path(folder) / "optimized.onnx"
         try:
-            save_without_weights(model, source)
+            save_without_weights(released(model, None), source)
         except (OSError, ValueError) as error:
             raise ModelError(f"the model cannot be written for ONNX Runtime to optimize: {error}") from error
         optimized_model(source, out, provider, weights=False, disabled=disabled, timeout_s=timeout_s)

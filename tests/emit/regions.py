@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper, parser
 from onnx_autochunk.axes import Position
 from onnx_autochunk.graph.load import load
 from onnx_autochunk.graph.loaded import Loaded
+from onnx_autochunk.graph.numbers import released
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.chunking import Chunking
 from onnx_autochunk.plan.grow import grow
@@ -129,7 +130,7 @@ def plan_of(
 
 def outputs_of(model: ir.Model | onnx.ModelProto) -> Outputs:
     """What a model computes for inputs that depend on their names and shapes only."""
-    proto = ir.to_proto(model) if isinstance(model, ir.Model) else model
+    proto = ir.to_proto(released(model, None)) if isinstance(model, ir.Model) else model
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -15,6 +15,7 @@ from onnx_autochunk.emit.weave import METADATA, weave
 from onnx_autochunk.graph.derive import derive
 from onnx_autochunk.graph.functions import defined
 from onnx_autochunk.graph.load import load
+from onnx_autochunk.graph.numbers import released
 from onnx_autochunk.options import Form
 from onnx_autochunk.plan.hosts import sweep_hosts
 from onnx_autochunk.plan.plan import Plan
@@ -23,6 +24,7 @@ from tests.emit.regions import Outputs, bodies, check_close, nodes, outputs_of, 
 from tests.emit.samples import SAMPLES as MAPPED
 
 SAMPLES = {**MAPPED, **ACCUMULATING}
+NEW = "chunk/r", "apart/"  # what new names start with
 
 
 def _cases() -> Iterator[object]:
@@ -43,7 +45,7 @@ def test_a_form_computes_the_same(name: str, form: Form, length: int, expected: 
     loaded = sample.loaded()
     before = ir.to_proto(loaded.model).SerializeToString(deterministic=True)
     plan = plan_of(loaded, sample.stretches, form, length)
-    proto = ir.to_proto(weave(loaded, plan))
+    proto = ir.to_proto(released(weave(loaded, plan), None))
     assert ir.to_proto(loaded.model).SerializeToString(deterministic=True) == before
     onnx.checker.check_model(proto, full_check=True)
     _check_structure(ir.to_proto(loaded.model), proto, plan)
@@ -76,13 +78,13 @@ def _check_untouched(original: onnx.ModelProto, chunked: onnx.ModelProto) -> Non
     old = {node.name: node.SerializeToString(deterministic=True) for node in original.graph.node}
     kept = [node for node in chunked.graph.node if node.name in old]
     assert all(old[node.name] == node.SerializeToString(deterministic=True) for node in kept)
-    assert all(n.name.startswith("chunk/r") for n in nodes(chunked.graph) if n.name not in old)
+    assert all(n.name.startswith(NEW) for n in nodes(chunked.graph) if n.name not in old)
     assert list(chunked.graph.input) == list(original.graph.input)
     assert list(chunked.graph.output) == list(original.graph.output)
     weights = {tensor.name: tensor for tensor in chunked.graph.initializer}
     for tensor in original.graph.initializer:
         assert weights.pop(tensor.name) == tensor
-    assert all(name.startswith("chunk/r") for name in weights)
+    assert all(name.startswith(NEW) for name in weights)
 
 
 def _check_declared(body: onnx.GraphProto) -> None:
