@@ -30,6 +30,7 @@ from .verify.measure import PeakMeasurement, TimeMeasurement
 # Budgets that are tried, as shares of the one asked for, and of the least one.
 TIGHTENING = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 LOOSENING = (1.03, 1.07, 1.12, 1.2, 1.3, 1.5)
+ABOUT = 1.01  # times what another draft holds is about as little: predictions are not closer
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,16 @@ class Draft:
         """Time over the original's, as emitted."""
         return self.plan.predicted_slowdown + self.packing
 
-    def rank(self) -> tuple[bool, int, float]:
-        """By what it holds; of two that hold the same, the faster one comes first."""
-        return bool(self.oversize), self.peak_bytes, self.slowdown
+
+def least(drafts: Iterable[Draft]) -> Draft | None:
+    """The one that holds least; of those that hold about as little, the fastest. None of none.
+
+    Drafts with oversize values count only where all have some.
+    """
+    every = tuple(drafts)
+    found = [draft for draft in every if not draft.oversize] or every
+    most_bytes = ABOUT * min((draft.peak_bytes for draft in found), default=0)
+    return min((d for d in found if d.peak_bytes <= most_bytes), key=lambda d: d.slowdown, default=None)
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,7 @@ class Trials:
         floors = self.planner.floors_bytes
         budgets = (int(floor * share) for floor in floors for share in (1.0, *LOOSENING))
         plans = self._within(budgets) or self._within(p.budget_bytes for p in front(self.planner)[-1:])
-        best = min(map(self._drafted, plans), key=Draft.rank, default=None)
+        best = least(map(self._drafted, plans))
         return None if best is None or best.oversize else self._emitted(best)
 
     def _within(self, budgets: Iterable[int]) -> list[Plan]:
@@ -187,19 +195,22 @@ class Trials:
             first = self.planner.mildest(limit) or first
         if first is None:
             return None
-        best, slowest = self._drafted(first), max(slowdown, first.predicted_slowdown)
+        drafts, slowest = [self._drafted(first)], max(slowdown, first.predicted_slowdown)
         for share in LOOSENING:
             budget_bytes = int(first.budget_bytes * share)
-            if budget_bytes >= best.peak_bytes:
+            if budget_bytes >= min(draft.peak_bytes for draft in drafts):
                 break  # as emitted, a plan holds more than its budget
             plan = self.planner.within(budget_bytes, limit)
             if plan is not None and plan.predicted_slowdown <= slowest:
-                best = min(best, self._drafted(plan), key=Draft.rank)
-        return None if best.oversize else self._emitted(best)
+                drafts.append(self._drafted(plan))
+        best = least(drafts)
+        return None if best is None or best.oversize else self._emitted(best)
 
     def _drafted(self, plan: Plan) -> Draft:
         """A plan in the frames in which it holds least."""
-        return min(self._drafts(plan), key=Draft.rank)
+        best = least(self._drafts(plan))
+        assert best is not None, "without frames there always is a draft"
+        return best
 
     def _drafts(self, plan: Plan) -> tuple[Draft, ...]:
         """A plan in every way of framing it."""
@@ -210,7 +221,7 @@ class Trials:
         return self._known[plan.regions]
 
     def _framed(self, plan: Plan) -> Iterator[Draft]:
-        """A plan in every way of framing it.
+        """A plan in every way of framing it that can hold less than it does without frames.
 
         The model of the one that holds least is kept, unless the last frames were put into that very model.
         """
@@ -219,13 +230,21 @@ class Trials:
         best: tuple[Draft, ir.Model] | None = None
         for frames in (*others, last):
             made = self._derived(woven.framed(frames, in_place=frames is last))
-            if self._suits(frames, made):
-                draft = Draft(replace(plan, frames=frames), *self._on_paper(made.graph))
-                if best is None or draft.rank() < best[0].rank():
-                    best = draft, made.model
-                yield draft
+            if not self._suits(frames, made):
+                continue
+            draft = Draft(replace(plan, frames=frames), *self._on_paper(made.graph))
+            if best is None or least((best[0], draft)) is draft:
+                best = draft, made.model
+            yield draft
+            if frames is Frames.NONE and self._holds_nothing_dead(draft, made.graph):
+                self._latest = best
+                return
         is_gone = best is None or (best[0].plan.frames is Frames.NONE and bool(others))
         self._latest = None if is_gone else best
+
+    def _holds_nothing_dead(self, draft: Draft, graph: Graph) -> bool:
+        """Whether frames, which give dead buffers back, would leave the peak as it is."""
+        return draft.peak_bytes <= ABOUT * simulate(graph, provider=self.provider, reuse=False).peak_bytes
 
     def _derived(self, model: ir.Model) -> Loaded:
         return derive(model, dynamic=self.loaded.dynamic)

@@ -20,7 +20,6 @@ from ..plan.body import Body, body_of
 from ..plan.combine import Combining, State
 from ..plan.lines import ONNX_TYPES, version_of
 from ..plan.plan import PlannedRegion
-from ..plan.price import is_view
 from .body import Weaving
 from .scan import Loop
 from .scope import Scope, shape_of
@@ -56,12 +55,9 @@ def _scan(
     weaving: Weaving, scope: Scope, planned: PlannedRegion, body: Body, starts: Sequence[ir.Value]
 ) -> list[ir.Value]:
     """The Scan node; what its last chunk leaves."""
-    inner, even = Scope(f"{scope.prefix}/body", scope.names), not planned.chunking.tail
+    inner = Scope(f"{scope.prefix}/body", scope.names)
     loop = Loop(weaving, planned, scope, inner)
-    values = {
-        name: loop.view(cut) if is_view(weaving.graph, cut, even) else loop.slice(cut)
-        for cut, name in body.slices.items()
-    }
+    values = {name: loop.chunk(cut) for cut, name in body.slices.items()}
     if not loop.feeds:
         loop.bounds(1)
     found = [_like(inner, body, state.value) for state in body.states]

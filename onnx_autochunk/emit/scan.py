@@ -22,10 +22,9 @@ from ..plan.plan import PlannedRegion
 from ..plan.price import is_view
 from ..plan.region import Cut, in_front
 from ..plan.setting import dynamic_inside, make_setting, part_label
-from .apart import Apart
 from .body import Nest, Patched, Piece, Weaving, copy_ops, patched_operand
 from .calls import Member, chunk_calls, members
-from .scope import Scope, shape_of
+from .scope import Scope, Shape, shape_of
 from .unroll import concat, emit_chunk
 
 
@@ -54,29 +53,36 @@ class Loop:
         scope: the graph around the Scan.
         body: the graph that it runs.
         feeds: what the Scan reads and what the body sees of it, in pairs.
-        apart: keeps what the Scan gives apart from what other loops give.
     """
 
     weaving: Weaving
     planned: PlannedRegion
     scope: Scope
     body: Scope
-    apart: Apart | None = None
     feeds: list[tuple[ir.Value, ir.Value]] = field(default_factory=list)
     _tables: dict[ir.Value, ir.Value] = field(default_factory=dict)
 
-    def view(self, cut: Cut) -> ir.Value:
-        """A chunk of an input, handed to the body as a view of it."""
+    def chunk(self, cut: Cut) -> ir.Value:
+        """A chunk of an input, as the body sees it."""
+        even = not self.planned.chunking.tail
+        is_handed = is_view(self.weaving.graph, cut, even, self.weaving.provider)
+        return self._view(cut) if is_handed else self._slice(cut)
+
+    def _view(self, cut: Cut) -> ir.Value:
+        """Handed to the body as a view of the input."""
         value, shape = self.weaving.values[cut.value], self._chunk_shape(cut)
-        stack = (self.planned.chunking.count, *shape), f"{cut.value}/chunks"
-        apart, scope = self.apart, self.scope
-        stacked = scope.reshape(value, *stack) if apart is None else apart.view(scope, value, *stack)
         seen = self.body.value(f"{cut.value}/slice", value.dtype, shape)
-        self.feeds.append((stacked, seen))
+        stack = (self.planned.chunking.count, *shape)
+        self.feeds.append((self._reshape(value, stack, f"{cut.value}/chunks"), seen))
         return seen
 
-    def slice(self, cut: Cut) -> ir.Value:
-        """A chunk of an input, sliced by the body between bounds that are handed to it.
+    def _reshape(self, value: ir.Value, shape: Shape, label: str) -> ir.Value:
+        if self.weaving.apart is None:
+            return self.scope.reshape(value, shape, label)
+        return self.weaving.apart.view(self.scope, value, shape, label)
+
+    def _slice(self, cut: Cut) -> ir.Value:
+        """Sliced by the body between bounds that are handed to it.
 
         A Scan hands in what lies on the GPU, where Slice wants its bounds on the CPU and Gather its indices
         on the GPU: for CUDA the indices are handed in, and no iteration waits for a copy.
@@ -117,7 +123,7 @@ class Loop:
         rows = self.scope.constant(table)
         if rows not in self._tables:
             self._tables[rows] = self.body.value(label, rows.dtype, table.shape[1:])
-            read = rows if self.apart is None else self.apart.view(self.scope, rows, table.shape, label)
+            read = rows if self.weaving.apart is None else self._reshape(rows, table.shape, label)
             self.feeds.append((read, self._tables[rows]))
         return self._tables[rows]
 
@@ -131,11 +137,8 @@ def _scan(
     """The Scan node; its stacked outputs `(count, *chunk shape)`."""
     region, chunking = planned.region, planned.chunking
     body = Scope(f"{scope.prefix}/body", scope.names)
-    loop = Loop(weaving, planned, scope, body, weaving.apart)
-    slices = {
-        cut: loop.view(cut) if is_view(weaving.graph, cut, even=not chunking.tail) else loop.slice(cut)
-        for cut in region.sliced
-    }
+    loop = Loop(weaving, planned, scope, body)
+    slices = {cut: loop.chunk(cut) for cut in region.sliced}
     if not loop.feeds:
         loop.bounds(1)
     first = chunk_calls(weaving.graph, region, inside, 0, chunking.length)

@@ -117,7 +117,7 @@ def _chunk(
     """The model, or a body of it, with its regions and those of its own bodies chunked."""
     model, plan = loaded.model.clone(), whole.at(home)
     rules = rules or Rules(loaded.graph, range(len(loaded.graph.ops)))
-    apart = _apart(loaded, model, plan, names, provider)
+    apart = _apart(loaded, model, names, provider)
     weaving = _weaving(loaded, model, rules, names, provider, apart)
     scopes = {loop.name: Scope(f"chunk/{loop.name}", names) for loop in plan.loops}
     added = {loop.name: replace_region(weaving, loop, scopes[loop.name]) for loop in plan.loops}
@@ -195,13 +195,12 @@ def _described(planned: PlannedRegion) -> dict[str, object]:
     }
 
 
-def _apart(loaded: Loaded, model: ir.Model, plan: Plan, names: Names, provider: str) -> Apart | None:
-    """What keeps results of several loops apart.
+def _apart(loaded: Loaded, model: ir.Model, names: Names, provider: str) -> Apart | None:
+    """What keeps results of loops apart.
 
     Open sizes do so by themselves. On CUDA the sizes would be computed, and every run would wait for them.
     """
-    several = sum(loop.form is Form.SCAN for loop in plan.loops) > 1
-    return Apart(model.graph, names) if several and loaded.dynamic is None and provider == "cpu" else None
+    return Apart(model.graph, names) if loaded.dynamic is None and provider == "cpu" else None
 
 
 def _weaving(

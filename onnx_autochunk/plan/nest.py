@@ -96,7 +96,7 @@ def _explored(search: Search, setting: Setting) -> tuple[Search, tuple[Candidate
         setting,
         timeline,
         around,
-        Seconds(graph, setting.rules, search.seconds.model, fixed=search.seconds.fixed),
+        Seconds(graph, setting.rules, search.seconds.model, search.provider, fixed=search.seconds.fixed),
         around.valleys(),
         (Form.SCAN,),
         search.max_chunks,
@@ -111,7 +111,7 @@ def _explored(search: Search, setting: Setting) -> tuple[Search, tuple[Candidate
 def _copied_bytes(search: Search, region: Region, option: Option, body: Body) -> int:
     """Slices that are no views stand beside the body's own values."""
     even = search.seconds.is_even(option.form, option.chunking)
-    cuts = [cut for cut in region.sliced if not is_view(search.setting.graph, cut, even)]
+    cuts = [cut for cut in region.sliced if not is_view(search.setting.graph, cut, even, search.provider)]
     return sum(body.graph.values[body.slices[cut]].nbytes for cut in cuts)
 
 

@@ -293,7 +293,7 @@ def make_planner(
     timeline = _best_order(graph, options.provider)
     order = timeline.order
     setting = make_setting(graph, order, _excluded(graph, options), dynamic)
-    seconds = Seconds(graph, setting.rules, model, fixed=dynamic is None)
+    seconds = Seconds(graph, setting.rules, model, options.provider, fixed=dynamic is None)
     around = lifetimes(graph, order)
     search = Search(
         setting, timeline, around, seconds, around.valleys(), forms, options.max_chunks,

@@ -79,10 +79,14 @@ class Footprint:
         return loop + body.at(length)
 
 
-def is_view(graph: Graph, cut: Cut, even: bool) -> bool:
-    """True when chunks of an input are views of it: the cut axis outermost, the chunks equal, no constant."""
+def is_view(graph: Graph, cut: Cut, even: bool, provider: str) -> bool:
+    """True when chunks of an input are views of it: the cut axis outermost, and the chunks equal.
+
+    Of a constant only where the shape of the view is hidden from ORT (`emit.apart`), which would fold it.
+    """
     value = graph.values[cut.value]
-    return even and value.origin is not Origin.CONSTANT and in_front(value, cut.position)
+    hides = value.origin is not Origin.CONSTANT or provider == "cpu"
+    return even and hides and in_front(value, cut.position)
 
 
 def footprint(
@@ -105,7 +109,11 @@ def footprint(
     peak is known is not simulated again, and of the `other` footprint, with the same front and chunks of
     equal length or not, what does not depend on that. Values with more than `most_elements` are oversize.
     """
-    if body is None and other is not None and not any(_depends(graph, cut, form) for cut in region.sliced):
+    if (
+        body is None
+        and other is not None
+        and not any(_depends(graph, cut, form, provider) for cut in region.sliced)
+    ):
         body = other.body
 
     def limited(peak: BodyPeak, loop: Region) -> BodyPeak:
@@ -135,9 +143,9 @@ def footprint(
     )
 
 
-def _depends(graph: Graph, cut: Cut, form: Form) -> bool:
+def _depends(graph: Graph, cut: Cut, form: Form, provider: str) -> bool:
     """True when it depends on the chunks being equally long whether they copy their slices of an input."""
-    return form is Form.SCAN and is_view(graph, cut, even=True)
+    return form is Form.SCAN and is_view(graph, cut, even=True, provider=provider)
 
 
 def _body(graph: Graph, region: Region, form: Form, provider: str, rules: Rules, even: bool) -> BodyPeak:
@@ -148,7 +156,9 @@ def _body(graph: Graph, region: Region, form: Form, provider: str, rules: Rules,
 
 def _mapping(graph: Graph, region: Region, form: Form, provider: str, even: bool) -> BodyPeak:
     """Peak of the body, by what is held at each step of it when a chunk is short and when it is long."""
-    copied = [cut for cut in region.sliced if form is not Form.SCAN or not is_view(graph, cut, even)]
+    copied = [
+        cut for cut in region.sliced if form is not Form.SCAN or not is_view(graph, cut, even, provider)
+    ]
     ops = (graph.ops[index] for index in region.ops)
     if not region.varies and not any(temporary_bytes(op, graph, provider) for op in ops):
         return BodyPeak(((0, max(body_bytes(graph, region, copied, form, provider)) / region.extent),))
@@ -195,7 +205,7 @@ def _chunk_bytes(
     values = _over(body.graph.values)
     values[ELSEWHERE.name] = ELSEWHERE
     states = sum(values[state.value].nbytes for state in body.states)
-    cuts = [cut for cut in region.sliced if form is not Form.SCAN or not is_view(graph, cut, even)]
+    cuts = [cut for cut in region.sliced if form is not Form.SCAN or not is_view(graph, cut, even, provider)]
     names = [body.slices[cut] for cut in cuts]
     for name in names:
         values[name] = replace(values[name], origin=Origin.COMPUTED)

@@ -35,10 +35,13 @@ class Seconds:
         fixed: False where sizes are open: Scans copy every slice and put every result together.
     """
 
-    def __init__(self, graph: Graph, rules: Rules, model: CostModel, *, fixed: bool = True) -> None:
+    def __init__(
+        self, graph: Graph, rules: Rules, model: CostModel, provider: str = "cpu", *, fixed: bool = True
+    ) -> None:
         self._graph = graph
         self._rules = rules
         self.model = model
+        self._provider = provider
         self.fixed = fixed
         self._shares = self._shares_of_originals() | dict.fromkeys(_again(graph), 0.0)
         self._whole: dict[int, float] = {}
@@ -149,8 +152,9 @@ class Seconds:
 
     def _moves(self, region: Region, form: Form, even: bool) -> list[tuple[str, int, int]]:
         """What is sliced and is no view, and results that are put together: the kind, its bytes, a step's."""
-        ins = [c for c in region.sliced if form is not Form.SCAN or not is_view(self._graph, c, even)]
-        outs = [c for c in region.outputs if form is not Form.SCAN or not (even and self._front(c))]
+        scan, graph, provider = form is Form.SCAN, self._graph, self._provider
+        ins = [c for c in region.sliced if not (scan and is_view(graph, c, even, provider))]
+        outs = [c for c in region.outputs if not (scan and even and self._front(c))]
         return [self._move(CUT, cut) for cut in ins] + [self._move(JOIN, cut) for cut in outs]
 
     def is_even(self, form: Form, chunking: Chunking) -> bool:

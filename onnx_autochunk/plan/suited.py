@@ -54,7 +54,7 @@ def aligned_steps(graph: Graph, region: Region, form: Form) -> int:
     """What chunk lengths are to be multiples of, so that a Scan's views begin where allocations would."""
     if form is not Form.SCAN:
         return 1
-    read = (cut for cut in region.sliced if is_view(graph, cut, even=True))
+    read = (cut for cut in region.sliced if is_view(graph, cut, even=True, provider="cuda"))
     strides = (_chunk_bytes(graph, cut, 1) for cut in (*read, *region.outputs))
     return lcm(*(ALIGNED_BYTES // gcd(ALIGNED_BYTES, stride) for stride in strides))
 
