@@ -72,7 +72,8 @@ class _Found:
 def candidates(search: Search) -> Iterator[Candidate]:
     """All candidates, in order of the step they end at."""
     setting = search.setting
-    marks = signatures(setting.graph, setting.order, search.lifetimes, search.timeline, setting.excluded)
+    graph, order, borders = setting.graph, setting.order, search.borders
+    marks = signatures(graph, order, search.lifetimes, search.timeline, borders, setting.excluded)
     known: dict[int, list[_Found]] = {}
     kept = search.lifetimes.kept_bytes
     for end in range(len(marks)):

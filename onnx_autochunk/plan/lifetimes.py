@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from ..graph.model import Graph, Op
 from ..memory.kernels import alias_of
+
+CLIFF = 4  # times as much: not a residual on top of an operand, but what an op makes of it
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,15 @@ class Lifetimes:
                 found.update(range(at, end + 1))
             at = end + 1
         return frozenset(found)
+
+    def cliffs(self) -> frozenset[int]:
+        """Steps in front of which little is held and next to which much is: `CLIFF` times as much."""
+        pairs = enumerate(pairwise(self.crossing_bytes))
+        return frozenset(
+            at + (before > after)
+            for at, (before, after) in pairs
+            if max(before, after) >= CLIFF * min(before, after)
+        )
 
     def last_read(self, name: str) -> int:
         """The step after which nobody needs the value's buffer; for outputs, the number of steps."""

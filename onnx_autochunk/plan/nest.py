@@ -97,7 +97,7 @@ def _explored(search: Search, setting: Setting) -> tuple[Search, tuple[Candidate
         timeline,
         around,
         Seconds(graph, setting.rules, search.seconds.model, search.provider, fixed=search.seconds.fixed),
-        around.valleys(),
+        around.valleys() | around.cliffs(),
         (Form.SCAN,),
         search.max_chunks,
         search.most_elements,

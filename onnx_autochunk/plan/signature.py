@@ -8,7 +8,7 @@ Source: DESIGN section 6, repeated layers by structural hash.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Container, Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -24,13 +24,13 @@ def signatures(
     order: Sequence[int],
     lifetimes: Lifetimes,
     timeline: Timeline,
-    excluded: frozenset[int] = frozenset(),
+    borders: Container[int],
+    excluded: Container[int] = (),
 ) -> list[int]:
-    """A number for each step; ops that may not join are `excluded`."""
+    """A number for each step; an interval may start or end at `borders`, `excluded` ops may not join."""
     step = {index: at for at, index in enumerate(order)}
     horizon = _horizon(order)
     reread = _reread(graph, order, horizon)
-    borders = lifetimes.valleys()
     numbers: dict[Hashable, int] = {}
     marks = []
     for at, index in enumerate(order):

@@ -193,7 +193,8 @@ def test_moved_candidates_can_be_emitted(source: Loaded) -> None:
 
 def marks(source: Loaded) -> list[int]:
     planner = planner_of(source)
-    return signatures(source.graph, planner.setting.order, planner.lifetimes, planner.timeline)
+    borders = planner.lifetimes.valleys()
+    return signatures(source.graph, planner.setting.order, planner.lifetimes, planner.timeline, borders)
 
 
 def layer(source: Loaded, results: Sequence[str]) -> list[int]:
