@@ -151,4 +151,4 @@ def test_the_command_prints_a_table_and_fails_where_a_body_leaves_the_gpu(
     assert main([str(source)]) == 0
     assert capsys.readouterr().out == f"## {source}\n\nNothing found.\n\n"
     assert main([str(source), str(tmp_path / "scan.onnx")]) == 1
-    assert "body/start | to the CPU | 1" in capsys.readouterr().out
+    assert "| to the CPU | 1 |" in capsys.readouterr().out
