@@ -26,6 +26,7 @@ UNFRAMED = frozenset({"Conv", "ConvTranspose", "FusedConv", "QLinearConv"})
 # What puts results together stays outside: as the last op of a body it would copy a view, or, measured for
 # Concat, hold one more buffer of the result's size.
 ASSEMBLES = "onnx_autochunk.assembles"  # said of other ops, among what an IR node carries
+AXES_OPSET = 13  # the opset that made the axes of a Squeeze an operand
 ASSEMBLY = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity", "Concat"})
 
 
@@ -41,7 +42,7 @@ def frame(graph: ir.Graph, nodes: Sequence[ir.Node], scope: Scope) -> list[ir.No
     if not results:
         return []
     outer = [_framed(scope, value) for value in results]
-    _hand_over(results, outer, inside, scope)
+    _hand_over(graph, results, outer, inside, scope)
     body = Scope(f"{scope.prefix}/body", scope.names)
     once, seen = scope.constant(np.zeros((1, 1), np.int64)), body.value("once", ir.DataType.INT64, (1,))
     graph.insert_after(nodes[-1], scope.nodes)
@@ -113,23 +114,29 @@ def _framed(scope: Scope, value: ir.Value) -> ir.Value:
     return framed
 
 
-def _viewed(scope: Scope, framed: ir.Value, value: ir.Value) -> ir.Value:
+def _viewed(graph: ir.Graph, scope: Scope, framed: ir.Value, value: ir.Value) -> ir.Value:
     """The same in the result's own shape."""
     name = str(value.name)
     if (dims := open_shape(value)) is None:
         return scope.reshape(framed, shape_of(value), name)
     viewed = scope.value(name, value.dtype, shape_of(value))
     viewed.meta[OPEN] = dims
+    if graph.opset_imports.get("", 1) < AXES_OPSET:
+        return scope.call("Squeeze", [framed], viewed, {"axes": (0,)})
     return scope.call("Squeeze", [framed, scope.constant([0])], viewed)
 
 
 def _hand_over(
-    results: Sequence[ir.Value], outer: Sequence[ir.Value], inside: set[ir.Node], scope: Scope
+    graph: ir.Graph,
+    results: Sequence[ir.Value],
+    outer: Sequence[ir.Value],
+    inside: set[ir.Node],
+    scope: Scope,
 ) -> None:
     """Let readers outside the frame read its outputs, in the results' own shapes and under their names."""
     for value, framed in zip(results, outer, strict=True):
         name = str(value.name)
-        viewed = _viewed(scope, framed, value)
+        viewed = _viewed(graph, scope, framed, value)
         for user, index in tuple(value.uses()):
             if user not in inside and user not in scope.nodes:
                 user.replace_input_with(index, viewed)

@@ -46,7 +46,7 @@ def _own(body: ir.Graph, scope: Scope) -> None:
         if node.op_type in (QUANTIZE, DEQUANTIZE):
             for at, value in enumerate(node.inputs):
                 tensor = None if value is None or value.graph is body else value.const_value
-                if at and tensor is not None and tensor.nbytes <= SMALL_BYTES and not _is_apart(node):
+                if at and tensor is not None and tensor.nbytes <= SMALL_BYTES and not _stays_signed(node):
                     own = scope.constant(tensor.numpy())
                     body.register_initializer(own)
                     node.replace_input_with(at, own)
@@ -60,7 +60,7 @@ def drop_unread_weights(model: ir.Model) -> None:
                 graph.remove(node, safe=True)
 
 
-def _is_apart(node: ir.Node) -> bool:
+def _stays_signed(node: ir.Node) -> bool:
     """True for a signed QuantizeLinear of which ONNX Runtime makes no unsigned one: several ops read it.
 
     In a body with one of them it would, did the body hold its zero point.

@@ -5,7 +5,7 @@ than any budget has, and so does a loop with such a tensor around it or in a chu
 
     at most 2^31 elements, scores [1, 16, 16384, 16384] -> chunks of 8191 rows at the most
 
-Inputs of the model and its weights are what they are, and do not count.
+Inputs of the model and its weights are what they are, and do not count; neither do views of them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from math import prod
 
 from ..graph.model import Graph, Op, Origin, Value
+from ..memory.kernels import alias_of
 from .region import Region
 
 UNBEARABLE = 1 << 60  # bytes
@@ -29,7 +30,9 @@ def is_oversize(value: Value | None, most: int | None) -> bool:
 def oversize(graph: Graph, most: int | None) -> Iterator[str]:
     """Names of such values of a graph and of its bodies."""
     for op in graph.ops:
-        yield from (name for name in op.outputs if is_oversize(graph.values.get(name), most))
+        yield from (
+            name for name in op.outputs if _counts(op, graph) and is_oversize(graph.values.get(name), most)
+        )
         for body in op.subgraphs.values():
             yield from oversize(body, most)
 
@@ -37,10 +40,17 @@ def oversize(graph: Graph, most: int | None) -> Iterator[str]:
 def counts(graph: Graph, most: int | None) -> Iterator[int]:
     """How many elements such values have."""
     for op in graph.ops:
-        values = (graph.values.get(name) for name in op.outputs)
+        values = (graph.values.get(name) for name in op.outputs if _counts(op, graph))
         yield from (prod(value.shape or ()) for value in values if value and is_oversize(value, most))
         for body in op.subgraphs.values():
             yield from counts(body, most)
+
+
+def _counts(op: Op, graph: Graph) -> bool:
+    """False for a view of what is there anyway."""
+    at = alias_of(op)
+    source = None if at is None else graph.values.get(op.inputs[at])
+    return source is None or source.origin is Origin.COMPUTED
 
 
 def charged(

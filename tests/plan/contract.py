@@ -158,7 +158,8 @@ class Contractor:
         inner = set(region.flow) - ({cut.value for cut in region.outputs} if is_scan else set())
         for cut in region.sliced:
             is_constant = self.graph.values[cut.value].origin is Origin.CONSTANT
-            if not is_view(self.graph, cut, not loop.chunking.tail) if is_scan else not is_constant:
+            even = not loop.chunking.tail
+            if not is_view(self.graph, cut, even, self.provider) if is_scan else not is_constant:
                 inner.add(cut.value)
         inner -= set(region.whole)  # who reads those may not read the slice
         most = 0

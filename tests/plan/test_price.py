@@ -161,8 +161,10 @@ def test_loops_inside_are_priced_as_emitted(name: str) -> None:
     found = list(above_outside(planner, with_loops_inside(planner)))
     assert found
     for region, option in found:
-        held = emitted_peak(source, region, option)
-        assert option.peak_bytes == pytest.approx(held, rel=0.02), (region, option)
+        # what stands in a body beside a loop that begins at a cliff lies in dead buffers, or does not
+        least, most = (emitted_peak(source, region, option, reuse=reuse) for reuse in (False, True))
+        assert 0.98 * least <= option.peak_bytes <= 1.02 * most, (region, option)
+        assert most <= 1.06 * least
 
 
 def longest(nodes: str, axis: int = 1) -> tuple[Loaded, Region]:
@@ -197,18 +199,20 @@ def test_a_shorter_last_chunk_costs_a_copy_of_the_result() -> None:
 VIEWS = {
     "rows behind a batch of one": ("s = Softmax<axis=1>(x) y = Exp(s)", 1, "s", True),
     "columns": ("s = Softmax<axis=1>(x) y = Exp(s)", 2, "x", False),
-    "a constant": ("s = Softmax<axis=1>(x) y = Add(s, table)", 1, "table", False),
+    "a constant": ("s = Softmax<axis=1>(x) y = Add(s, table)", 1, "table", True),
 }
 
 
+@pytest.mark.parametrize("provider", ["cpu", "cuda"])
 @pytest.mark.parametrize(("nodes", "axis", "name", "view"), VIEWS.values(), ids=VIEWS)
-def test_what_is_a_view(nodes: str, axis: int, name: str, view: bool) -> None:
+def test_what_is_a_view(nodes: str, axis: int, name: str, view: bool, provider: str) -> None:
     proto = model(f"({X} x) => ({X} z) {{ {nodes} z = Neg(y) }}", {"table": (1, 256, 32)})
     graph = load(proto).graph
     region = grown(setting(graph), "y", axis)[-1]
     cut = next(cut for cut in region.sliced if cut.value == name)
-    assert is_view(graph, cut, even=True) == view
-    assert not is_view(graph, Cut(cut.value, cut.position), even=False)
+    folded = name == "table" and provider == "cuda"
+    assert is_view(graph, cut, even=True, provider=provider) == (view and not folded)
+    assert not is_view(graph, Cut(cut.value, cut.position), even=False, provider=provider)
 
 
 def test_a_slice_that_is_a_view_of_short_chunks_only_is_a_copy() -> None:
