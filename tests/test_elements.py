@@ -39,7 +39,8 @@ KEPT = f"""(float[256,64] x) => ({RESULTS}) {{
 def _counts(graph: Graph) -> Iterator[int]:
     """Elements of everything that ops compute, which is more than another view of a constant."""
     for op in graph.ops:
-        if op.type != "Reshape" or graph.values[op.inputs[0]].origin is not Origin.CONSTANT:
+        source = graph.values.get(op.inputs[0]) if op.type == "Reshape" else None
+        if source is None or source.origin is not Origin.CONSTANT:
             yield from (prod(graph.shape(name) or ()) for name in op.outputs)
         for body in op.subgraphs.values():
             yield from _counts(body)
