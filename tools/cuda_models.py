@@ -89,7 +89,7 @@ QUICK = Sizes(
     dtype="float32",
     cap_bytes=32 * 2**20,
     side=256,
-    repeats=2,
+    repeats=20,
 )
 
 

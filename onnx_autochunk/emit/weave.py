@@ -213,7 +213,16 @@ def _weaving(
     copies = dict(zip(loaded.model.graph, model.graph, strict=True))
     nodes = tuple(copies[node] for node in loaded.nodes)
     numbers = None if loaded.dynamic is None else Numbers(model.graph, loaded.dynamic, names.fresh)
-    return Weaving(model.graph, loaded.graph, rules, nodes, values, [], provider, numbers, apart)
+    return Weaving(
+        model.graph,
+        loaded.graph,
+        rules,
+        nodes,
+        values,
+        provider=provider,
+        numbers=numbers,
+        apart=apart,
+    )
 
 
 def _drop_unread(weaving: Weaving, plan: Plan) -> None:

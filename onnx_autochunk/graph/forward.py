@@ -10,7 +10,7 @@ into that: what depends on it says of its axes only what ONNX Runtime knows of t
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -33,25 +33,44 @@ def complete(model: ir.Model, graph: Graph) -> None:
         model: its inputs have shapes.
         graph: the model's, every op of it.
     """
-    values, known = dict(graph.values), dict[Hashable, list[NDArray[np.generic]]]()
-    hidden: set[str] = set()
-    nodes = {node.name: node for node in model.graph}
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in model.opset_imports.items()]
-    for op in graph.ops:
-        node = nodes[op.name]
-        if not op.domain and not all(map(_is_found, node.outputs)):
-            found = _kept(node) if op.subgraphs else _inferred(node, values, op.version, opsets)
-            for value, shape, dtype in found:
-                if not hidden.isdisjoint(op.inputs):
-                    _hide(value)
-                    hidden.add(str(value.name))
-                value.shape, value.dtype = ir.Shape(shape), dtype
-                values[str(value.name)] = replace(values[str(value.name)], shape=shape)
-        handed_on = dict(_handed_on(op, values))
-        for name, data in handed_on.items() or elements_of(op, values, known):
-            if handed_on or not hidden.isdisjoint(op.inputs):
-                hidden.add(name)
-            values[name] = replace(values[name], data=data, shape=data.shape)
+    _Completion(opsets).run(model.graph, graph, {})
+
+
+@dataclass(frozen=True)
+class _Completion:
+    """What is found on the way.
+
+    Attributes:
+        known: results of equal calls.
+        hidden: values of which ONNX Runtime does not know the elements, or all of the shape.
+    """
+
+    opsets: list[onnx.OperatorSetIdProto]
+    known: dict[Hashable, list[NDArray[np.generic]]] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+
+    def run(self, source: ir.Graph, graph: Graph, around: Mapping[str, Value]) -> None:
+        """Complete a graph that sees the values `around` it, its bodies first."""
+        values = {**around, **graph.values}
+        nodes = (node for node in source if node.op_type != "Constant")
+        for op, node in zip(graph.ops, nodes, strict=True):
+            for name, body in op.subgraphs.items():
+                self.run(node.attributes[name].as_graph(), body, values)
+            hides = not self.hidden.isdisjoint(op.reads)
+            if not op.domain and not all(map(_is_found, node.outputs)):
+                found = _kept(node) if op.subgraphs else _inferred(node, values, op.version, self.opsets)
+                for value, shape, dtype in found:
+                    if hides:
+                        _hide(value)
+                        self.hidden.add(str(value.name))
+                    value.shape, value.dtype = ir.Shape(shape), dtype
+                    values[str(value.name)] = replace(values[str(value.name)], shape=shape)
+            handed_on = dict(_handed_on(op, values))
+            for name, data in handed_on.items() or elements_of(op, values, self.known):
+                if handed_on or hides:
+                    self.hidden.add(name)
+                values[name] = replace(values[name], data=data, shape=data.shape)
 
 
 def _is_found(value: ir.Value) -> bool:

@@ -56,7 +56,7 @@ class Lifetimes:
         return frozenset(
             at + (before > after)
             for at, (before, after) in pairs
-            if max(before, after) >= CLIFF * min(before, after)
+            if before != after and max(before, after) >= CLIFF * min(before, after)
         )
 
     def last_read(self, name: str) -> int:

@@ -16,6 +16,7 @@ from onnx_autochunk.graph.load import load
 from onnx_autochunk.graph.numbers import released
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.options import Form
+from onnx_autochunk.plan.plan import Frames
 from onnx_autochunk.runtime.exact import Level, exact_timeline
 from onnx_autochunk.verify.measure import measure_peak
 from tests.emit.regions import Sample, Stretch, plan_of
@@ -33,9 +34,9 @@ SAMPLE = Sample(
 )
 
 
-def _made(provider: str = "cpu") -> ir.Model:
+def _made(provider: str = "cpu", frames: Frames = Frames.NONE) -> ir.Model:
     loaded = SAMPLE.loaded()
-    plan = plan_of(loaded, SAMPLE.stretches, Form.SCAN, 512, crossing=(0, 0, 0))
+    plan = plan_of(loaded, SAMPLE.stretches, Form.SCAN, 512, frames, (0, 0, 0))
     return weave(loaded, plan, provider=provider)
 
 
@@ -55,8 +56,9 @@ def test_runtime_holds_what_the_simulation_says(tmp_path: Path) -> None:
     assert abs(found.activation_peak_bytes - predicted) < WIDE / 10
 
 
-def test_what_is_hidden_from_runtime_is_known_when_the_file_is_read(tmp_path: Path) -> None:
-    path, model = tmp_path / "apart.onnx", _made()
+@pytest.mark.parametrize("frames", [Frames.NONE, Frames.REGIONS])
+def test_what_is_hidden_from_runtime_is_known_when_the_file_is_read(frames: Frames, tmp_path: Path) -> None:
+    path, model = tmp_path / "apart.onnx", _made(frames=frames)
     onnx.save(ir.to_proto(released(model, None)), path)
     read, graph = load(path), derive(model).graph
     for name, value in graph.values.items():

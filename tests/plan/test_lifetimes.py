@@ -23,19 +23,21 @@ def of(nodes: str, outputs: str = "float[8,32] y") -> Lifetimes:
     return lifetimes(graph, execution_order(graph))
 
 
-# Nodes, rows held in front of each step and after the last, and the steps in front of which least is held.
-CROSSING: dict[str, tuple[str, list[int], set[int]]] = {
-    "a chain": (CHAIN, [0, 1, 1, 1], {0, 3}),
-    "a wide middle": (WIDE, [0, 1, 5, 5, 2, 1, 1], {0, 5, 6}),
-    "two layers": (LAYERS, [0, 1, 5, 2, 1, 5, 2, 1, 1], {0, 4, 7, 8}),
+# Nodes, rows held in front of each step and after the last, the steps in front of which least is held, and
+# those next to which much more is.
+CROSSING: dict[str, tuple[str, list[int], set[int], set[int]]] = {
+    "a chain": (CHAIN, [0, 1, 1, 1], {0, 3}, {0}),
+    "a wide middle": (WIDE, [0, 1, 5, 5, 2, 1, 1], {0, 5, 6}, {0, 1}),
+    "two layers": (LAYERS, [0, 1, 5, 2, 1, 5, 2, 1, 1], {0, 4, 7, 8}, {0, 1, 4}),
 }
 
 
-@pytest.mark.parametrize(("nodes", "rows", "valleys"), CROSSING.values(), ids=CROSSING)
-def test_what_crosses(nodes: str, rows: list[int], valleys: set[int]) -> None:
+@pytest.mark.parametrize(("nodes", "rows", "valleys", "cliffs"), CROSSING.values(), ids=CROSSING)
+def test_what_crosses(nodes: str, rows: list[int], valleys: set[int], cliffs: set[int]) -> None:
     found = of(nodes)
     assert [held / ROW for held in found.crossing_bytes] == rows
     assert found.valleys() == valleys
+    assert found.cliffs() == cliffs
 
 
 def test_held_values_are_those_read_later() -> None:

@@ -59,6 +59,23 @@ def _seeds(shape: tuple[int, ...]) -> list[Position]:
     return [Position.whole(shape, axis) for axis in range(len(shape))]
 
 
+# The residual is made in the body: it crosses all of it, and what joins the heads is no valley.
+EMBEDDED = Sample(
+    """(float[1,1024,128] x) => (float[1,1024,128] z) {
+        t = Add(x, place)  n = LayerNormalization(t, g)  q = MatMul(n, w)
+        k = MatMul(n, w2)  heads_k = Reshape(k, heads)  turned = Transpose<perm=[0,2,3,1]>(heads_k)
+        v = MatMul(n, w3)  heads_v = Reshape(v, heads)  value = Transpose<perm=[0,2,1,3]>(heads_v)
+        split = Reshape(q, heads)  front = Transpose<perm=[0,2,1,3]>(split)
+        score = MatMul(front, turned)  soft = Softmax(score)  mix = MatMul(soft, value)
+        back = Transpose<perm=[0,2,1,3]>(mix)  joined = Reshape(back, flat)  out = MatMul(joined, w4)
+        y = Add(t, out)  z = Neg(y)
+    }""",
+    (),
+    weights={"place": (1024, 128), "g": (128,), **dict.fromkeys(("w", "w2", "w3", "w4"), (128, 128))},
+    integers={"heads": (0, -1, 8, 16), "flat": (1, 1024, 128)},
+)
+
+
 @pytest.fixture(scope="module")
 def loaded() -> Loaded:
     return ATTENTION.loaded()
@@ -153,3 +170,20 @@ def test_nested_plans_are_found_alike_in_equal_layers_and_are_as_predicted(plann
     expected = outputs_of(ir.to_proto(source.model))
     for model in models:
         check_close(outputs_of(model)["z"], expected["z"])
+
+
+def test_a_loop_over_heads_is_found_where_the_residual_is_made_in_the_body() -> None:
+    planner = make_planner(EMBEDDED.loaded().graph, Options(), CostModel.load(), (Form.SCAN,))
+    nests = (
+        (candidate.region, option.nest)
+        for candidate in planner.candidates
+        for option in candidate.options
+        if option.nest is not None
+    )
+    cut = {
+        (loop.region.outputs[0].value, loop.region.outputs[0].position.axis)
+        for region, nest in nests
+        if "t" in region.flow
+        for loop in nest.loops
+    }
+    assert ("mix", 1) in cut
