@@ -30,7 +30,7 @@ from .verify.measure import PeakMeasurement, TimeMeasurement
 # Budgets that are tried, as shares of the one asked for, and of the least one.
 TIGHTENING = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 LOOSENING = (1.03, 1.07, 1.12, 1.2, 1.3, 1.5)
-ABOUT = 1.05  # times what another draft holds is about as little: no reason to take one that is slower
+ABOUT = 1.01  # times what another framing of a plan holds is about as little: no reason for a slower one
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,14 @@ class Draft:
         return self.plan.predicted_slowdown + self.packing
 
 
-def least(drafts: Iterable[Draft]) -> Draft | None:
-    """The one that holds least; of those that hold about as little, the fastest. None of none.
+def least(drafts: Iterable[Draft], about: float = 1.0) -> Draft | None:
+    """The one that holds least; of those within `about` times that, the fastest. None of none.
 
     Drafts with oversize values count only where all have some.
     """
     every = tuple(drafts)
     found = [draft for draft in every if not draft.oversize] or every
-    most_bytes = ABOUT * min((draft.peak_bytes for draft in found), default=0)
+    most_bytes = about * min((draft.peak_bytes for draft in found), default=0)
     return min((d for d in found if d.peak_bytes <= most_bytes), key=lambda d: d.slowdown, default=None)
 
 
@@ -208,7 +208,7 @@ class Trials:
 
     def _drafted(self, plan: Plan) -> Draft:
         """A plan in the frames in which it holds least."""
-        best = least(self._drafts(plan))
+        best = least(self._drafts(plan), ABOUT)
         assert best is not None, "without frames there always is a draft"
         return best
 
@@ -233,7 +233,7 @@ class Trials:
             if not self._suits(frames, made):
                 continue
             draft = Draft(replace(plan, frames=frames), *self._on_paper(made.graph))
-            if best is None or least((best[0], draft)) is draft:
+            if best is None or least((best[0], draft), ABOUT) is draft:
                 best = draft, made.model
             yield draft
             if frames is Frames.NONE and self._holds_nothing_dead(draft, made.graph):
