@@ -51,11 +51,11 @@ class _Completion:
     hidden: set[str] = field(default_factory=set)
 
     def run(self, source: ir.Graph, graph: Graph, around: Mapping[str, Value]) -> None:
-        """Complete a graph that sees the values `around` it, its bodies first."""
+        """Complete a graph that sees the values `around` it; bodies of Scans first, a Loop's shapes may change."""
         values = {**around, **graph.values}
         nodes = (node for node in source if node.op_type != "Constant")
         for op, node in zip(graph.ops, nodes, strict=True):
-            for name, body in op.subgraphs.items():
+            for name, body in op.subgraphs.items() if op.type == "Scan" else ():
                 self.run(node.attributes[name].as_graph(), body, values)
             hides = not self.hidden.isdisjoint(op.reads)
             if not op.domain and not all(map(_is_found, node.outputs)):
