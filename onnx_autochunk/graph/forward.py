@@ -51,7 +51,7 @@ class _Completion:
     hidden: set[str] = field(default_factory=set)
 
     def run(self, source: ir.Graph, graph: Graph, around: Mapping[str, Value]) -> None:
-        """Complete a graph that sees the values `around` it; bodies of Scans first, a Loop's shapes may change."""
+        """Complete a graph that sees the values `around` it, bodies of Scans first: a Loop's may change."""
         values = {**around, **graph.values}
         nodes = (node for node in source if node.op_type != "Constant")
         for op, node in zip(graph.ops, nodes, strict=True):
