@@ -236,7 +236,7 @@ class Trials:
             if best is None or least((best[0], draft), ABOUT) is draft:
                 best = draft, made.model
             yield draft
-            if frames is Frames.NONE and self._holds_nothing_dead(draft, made.graph):
+            if others and frames is Frames.NONE and self._holds_nothing_dead(draft, made.graph):
                 self._latest = best
                 return
         is_gone = best is None or (best[0].plan.frames is Frames.NONE and bool(others))

@@ -59,7 +59,7 @@ class _Completion:
                 self.run(node.attributes[name].as_graph(), body, values)
             hides = not self.hidden.isdisjoint(op.reads)
             if not op.domain and not all(map(_is_found, node.outputs)):
-                found = _kept(node) if op.subgraphs else _inferred(node, values, op.version, self.opsets)
+                found = _declared(node) if op.subgraphs else _inferred(node, values, op.version, self.opsets)
                 for value, shape, dtype in found:
                     if hides:
                         _hide(value)
@@ -94,16 +94,16 @@ def _handed_on(op: Op, values: Mapping[str, Value]) -> Iterator[tuple[str, NDArr
         yield op.outputs[0], data
 
 
-def _kept(node: ir.Node) -> Iterator[Found]:
-    """Results whose shapes follow from those that a body declares.
-
-    Of a Loop whose body gives back the shape that it is given first, which then never changes; and of a Scan
-    without states along first axes.
-    """
-    if node.op_type == "Scan":
+def _declared(node: ir.Node) -> Iterator[Found]:
+    """Results whose shapes follow from those that a body declares."""
+    if node.op_type == "Loop":
+        yield from _kept(node)
+    elif node.op_type == "Scan":
         yield from _stacked(node)
-    if node.op_type != "Loop":
-        return
+
+
+def _kept(node: ir.Node) -> Iterator[Found]:
+    """Results of a Loop whose body gives back the shape that it is given first, which then never changes."""
     body = node.attributes["body"].as_graph()
     for first, result, value in zip(node.inputs[2:], body.outputs[1:], node.outputs, strict=False):
         if first is not None and first.dtype and is_known(first) and first.shape == result.shape:
@@ -111,6 +111,7 @@ def _kept(node: ir.Node) -> Iterator[Found]:
 
 
 def _stacked(node: ir.Node) -> Iterator[Found]:
+    """Results of a Scan without states, along first axes."""
     count, axes = node.inputs[0], ("scan_input_axes", "scan_output_axes", "scan_output_directions")
     states = len(node.inputs) - node.attributes["num_scan_inputs"].as_int()
     if states or count is None or not is_known(count) or any(name in node.attributes for name in axes):
