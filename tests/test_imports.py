@@ -39,7 +39,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 CONVERTERS = {
     f"graph/{name}.py"
     for name in (
-        "load infer forward functions untrusted sizes save einsum parts remade shapes written numbers "
+        "load infer forward functions untrusted sizes save einsum parts remade shapes written numbers alike "
         "quantised repeated several enclosed loaded derive stand_ins casts"
     ).split()
 }

@@ -2,7 +2,7 @@
 
 `Greater(rows, columns) -> Where -> mask [4096, 4096]` of constants -> the constant `mask`, no op.
 
-Source: onnxruntime/core/optimizer/constant_folding.cc.
+Source: onnxruntime/core/optimizer/constant_folding.cc, noop_elimination.cc.
 """
 
 from __future__ import annotations
@@ -47,6 +47,14 @@ def run_time_ops(graph: Graph, *, fixed: bool = True) -> RunTime:
         else:
             kept.append(op)
     return RunTime(Graph(numbered(kept), values, graph.inputs, graph.outputs), tuple(op.index for op in kept))
+
+
+def adds_nothing(op: Op, graph: Graph) -> bool:
+    """True for an addition of one constant zero, which ONNX Runtime leaves out."""
+    if op.type != "Add":
+        return False
+    known = (graph.values[name].data for name in op.inputs if name in graph.values)
+    return any(data is not None and data.size == 1 and not data.any() for data in known)
 
 
 def _sized(graph: Graph) -> tuple[frozenset[str], frozenset[str]]:

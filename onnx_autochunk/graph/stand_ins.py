@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from . import einsum, parts, quantised, remade, shapes
+from . import alike, einsum, parts, quantised, remade, shapes
 from .derive import derive
 from .loaded import Loaded
 from .model import Graph
@@ -22,15 +22,16 @@ def write_out(loaded: Loaded, provider: str = "cpu") -> Loaded:
     """The same model as plans are made for: with Einsums as products, and a product of parts as several.
 
     And what ORT would hold for ever, or from one reader to the next, and can be made from little is made for
-    every op that reads it; known shapes are constants, and quantised groups one op where the provider fuses
-    them. `loaded` stays as it is, and shares its weights.
+    every op that reads it; of constants that repeat one step is read, known shapes are constants, and
+    quantised groups one op where the provider fuses them. `loaded` stays as it is, and shares its weights.
     """
     model = loaded.model.clone()
+    fewer = alike.write_out(model, loaded.graph)
     repeats = large(loaded.graph)
     repeat(model, repeats)
     changed = shapes.write_out(model, loaded.graph) | remade.write_out(model) | bool(repeats)
     changed |= provider == "cpu" and quantised.fuse(model)
-    written = written_out(model)
+    written = (*fewer, *written_out(model))
     return derived(loaded, model, written) if written or changed else loaded
 
 

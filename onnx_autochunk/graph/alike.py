@@ -1,0 +1,148 @@
+"""Constants whose steps are all alike along an axis: readers that spread their operands anyway read one step.
+
+    scores [1, 12, T, T] + zeros [1, 1, T, T]  ->  scores + zero [1, 1, 1, 1]
+
+Exporters write such masks where nothing is hidden. ONNX Runtime would hold all of it and read it again in
+every layer; an addition of one zero it leaves out (`fold.adds_nothing`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from onnx.reference import ReferenceEvaluator
+
+from .model import Graph, Origin, Value
+from .written import WrittenOut, is_known, shape_of, shared_constant, take_out
+
+Array = NDArray[np.generic]
+
+LEAST_BYTES = 2**20  # of a constant that is worth the trouble
+MOST_BYTES = 2**28  # of an initializer that is looked at
+SMALL_SHARE = 1 / 16  # of a constant: what is left of it is no larger
+# Every operand is spread to the shape of the result.
+SPREADING = frozenset(
+    "Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Mul Or Sub Where Xor".split()
+)
+POINTWISE = SPREADING | frozenset("Cast Identity Neg Not".split())
+
+
+def write_out(model: ir.Model, graph: Graph) -> tuple[WrittenOut, ...]:
+    """Let ops read one step in place of all of them, in place.
+
+    Args:
+        model: whose values have shapes.
+        graph: what runs of it.
+    """
+    steps, nodes = _Steps(), {node.name: node for node in model.graph}
+    large = {name for name, value in graph.values.items() if _is_large(value)}
+    readers = [op for op in graph.ops if op.type in SPREADING and not large.isdisjoint(op.inputs)]
+    found = ((nodes[op.name], _fewer(nodes[op.name], large, steps)) for op in readers if op.name in nodes)
+    return tuple(_written(model.graph, node, fewer) for node, fewer in found if fewer)
+
+
+def _is_large(value: Value) -> bool:
+    return value.origin is Origin.CONSTANT and value.nbytes >= LEAST_BYTES
+
+
+def _fewer(node: ir.Node, large: set[str], steps: _Steps) -> dict[int, Array]:
+    """What a node can read in place of large operands; nothing where its result would be smaller."""
+    fewer: dict[int, Array] = {}
+    for at, value in enumerate(node.inputs):
+        array = None if value is None or value.name not in large else steps.of(value)
+        if array is not None and array.size <= SMALL_SHARE * prod(shape_of(value)):
+            fewer[at] = array
+    shapes = [fewer[at].shape if at in fewer else shape_of(value) for at, value in enumerate(node.inputs)]
+    return fewer if np.broadcast_shapes(*shapes) == shape_of(node.outputs[0]) else {}
+
+
+def _written(graph: ir.Graph, node: ir.Node, fewer: dict[int, Array]) -> WrittenOut:
+    """The node with other operands in its place."""
+    result, inputs, constants = node.outputs[0], list(node.inputs), list[ir.Value]()
+    for at, array in fewer.items():
+        value = node.inputs[at]
+        assert value is not None, "it is large"
+        inputs[at] = step = shared_constant(graph, f"{value.name}/alike", ir.tensor(array, dtype=value.dtype))
+        constants.append(step)
+    stands = ir.Node(
+        node.domain,
+        node.op_type,
+        inputs,
+        node.attributes.values(),
+        outputs=[ir.Value(name=result.name, type=result.type, shape=result.shape)],
+        name=node.name,
+        doc_string=node.doc_string,
+        metadata_props=dict(node.metadata_props),
+    )
+    graph.insert_before(node, stands)
+    ir.convenience.replace_all_uses_with(result, stands.outputs[0], replace_graph_outputs=True)
+    return take_out(graph, [node], [stands], constants, str(node.name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """Constants with one step along every axis whose steps are all alike; what is found is kept."""
+
+    _known: dict[ir.Value, Array | None] = field(default_factory=dict)
+
+    def of(self, value: ir.Value) -> Array | None:
+        """A constant, with size 1 along those axes; None where it cannot be told cheaply."""
+        if value not in self._known:
+            self._known[value] = self._found(value)
+        return self._known[value]
+
+    def _found(self, value: ir.Value) -> Array | None:
+        if value.is_graph_input():
+            return None
+        tensor = ir.convenience.get_const_tensor(value)
+        if tensor is not None:
+            return _one_each(tensor.numpy()) if _is_at_hand(tensor) else None
+        node = value.producer()
+        if node is None or node.domain not in ("", "ai.onnx") or not is_known(value):
+            return None
+        operands = [None if operand is None else self.of(operand) for operand in node.inputs]
+        if node.op_type == "Expand" and operands[0] is not None:
+            return _with_rank(operands[0], len(shape_of(value)))
+        known = [operand for operand in operands if operand is not None]
+        if node.op_type not in POINTWISE or len(known) < len(operands):
+            return None
+        made = _called(node, known)
+        return made if made is not None and ir.DataType.from_numpy(made.dtype) == value.dtype else None
+
+
+def _is_at_hand(tensor: ir.TensorProtocol) -> bool:
+    """False for strings, for what is very large, and for what the model comes without."""
+    if tensor.dtype == ir.DataType.STRING or tensor.nbytes > MOST_BYTES:
+        return False
+    return not isinstance(tensor, ir.ExternalTensor) or Path(tensor.path).stat().st_size > 0
+
+
+def _one_each(array: Array) -> Array:
+    """One step along every axis whose steps have the same bits."""
+    if array.itemsize not in (1, 2, 4, 8) or not array.size:
+        return array
+    bits = np.ascontiguousarray(array).view(f"u{array.itemsize}").reshape(array.shape)
+    for axis, size in enumerate(array.shape):
+        first, last = bits.take([0], axis), bits.take([size - 1], axis)
+        if (first == last).all() and (first == bits).all():  # the first of them is soon told
+            bits = first
+    return bits.view(array.dtype)
+
+
+def _with_rank(array: Array, rank: int) -> Array:
+    return array.reshape((1,) * (rank - array.ndim) + array.shape)
+
+
+def _called(node: ir.Node, operands: list[Array]) -> Array | None:
+    """What a node makes of its operands; None where the evaluator cannot tell."""
+    proto = ir.to_proto(node)
+    try:
+        (result,) = ReferenceEvaluator(proto).run(None, dict(zip(proto.input, operands, strict=True)))
+    except Exception:  # noqa: BLE001 - the evaluator raises whatever it likes; the node is left as it is
+        return None
+    return np.asarray(result)
