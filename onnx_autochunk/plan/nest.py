@@ -27,7 +27,7 @@ from .seconds import Seconds
 from .select import Choice, Selector, peak_of
 from .setting import Setting, inside
 
-COUNTS = (8, 16)  # of the outer loop: fewer leave too much in a chunk, more leave it too few rows
+COUNTS = (8, 16)  # of the outer loop, or all its steps: fewer leave too much in a chunk, more too few rows
 BUDGETS = 5  # ways to cut a body that are offered for each length
 
 
@@ -49,7 +49,7 @@ class Bodies:
         if region.accumulator or not has_body(setting.graph, region, setting.rules):
             return
         fixed = search.seconds.fixed
-        lengths = {length_for(region.extent, n, fixed=fixed) for n in COUNTS if n < region.extent}
+        lengths = {length_for(region.extent, min(n, region.extent), fixed=fixed) for n in COUNTS}
         for option in options:
             if option.chunking.length in lengths:
                 body = body_of(setting.graph, region, setting.rules, option.chunking.length)

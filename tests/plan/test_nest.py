@@ -75,6 +75,16 @@ EMBEDDED = Sample(
     integers={"heads": (0, -1, 8, 16), "flat": (1, 1024, 128)},
 )
 
+QUERIES, KEYS = 16, 16000
+POOLED = Sample(
+    f"""(float[{HEADS},{QUERIES},32] q, float[{HEADS},{KEYS},32] k, float[{HEADS},{KEYS},32] v)
+        => (float[{HEADS},{QUERIES},32] z) {{
+        turned = Transpose<perm=[0,2,1]>(k)  s = MatMul(q, turned)  p = Softmax(s)
+        y = MatMul(p, v)  z = Neg(y)
+    }}""",
+    (),
+)
+
 
 @pytest.fixture(scope="module")
 def loaded() -> Loaded:
@@ -187,3 +197,16 @@ def test_a_loop_over_heads_is_found_where_the_residual_is_made_in_the_body() -> 
         for loop in nest.loops
     }
     assert ("mix", 1) in cut
+
+
+def test_few_heads_are_gone_through_one_by_one_where_that_spares_copies() -> None:
+    """The keys of one head are cut into views; across heads every chunk of them would be copied."""
+    loaded = POOLED.loaded()
+    planner = make_planner(loaded.graph, Options(), CostModel.load(), (Form.SCAN,))
+    plan = planner.within(QUERIES * KEYS * 4 // 2)  # half of a head's scores
+    assert plan is not None
+    (outer,) = plan.regions
+    assert outer.chunking == Chunking(HEADS, 1)
+    assert outer.nested is not None
+    assert any(inner.region.accumulator for inner in outer.nested.regions)
+    check_close(outputs_of(weave(loaded, plan))["z"], outputs_of(ir.to_proto(loaded.model))["z"])
