@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
-from ..graph.fold import adds_nothing
+from ..graph.fold import added_to_nothing
 from ..graph.model import Graph, Op
 from ..graph.rounds import rounds
 from .call import Call, Shape, call_of
@@ -51,7 +51,7 @@ class CostModel:
         call = call_of(op, graph, shape_of)
         if op.subgraphs:
             return self.constants.dispatch_s + self._bodies(call)
-        if adds_nothing(op, graph):
+        if added_to_nothing(op, graph):
             return self.constants.dispatch_s
         return self.constants.dispatch_s + PRICES.get(op.type, other)(call, self.constants)
 

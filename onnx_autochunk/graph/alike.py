@@ -3,7 +3,7 @@
     scores [1, 12, T, T] + zeros [1, 1, T, T]  ->  scores + zero [1, 1, 1, 1]
 
 Exporters write such masks where nothing is hidden. ONNX Runtime would hold all of it and read it again in
-every layer; an addition of one zero it leaves out (`fold.adds_nothing`).
+every layer; an addition of one zero it leaves out (`fold.added_to_nothing`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from .model import Graph, Origin, Value
-from .written import WrittenOut, is_known, shape_of, shared_constant, take_out
+from .written import WrittenOut, is_known, is_unread, shape_of, shared_constant, take_out
 
 Array = NDArray[np.generic]
 
@@ -43,7 +43,13 @@ def write_out(model: ir.Model, graph: Graph) -> tuple[WrittenOut, ...]:
     large = {name for name, value in graph.values.items() if _is_large(value)}
     readers = [op for op in graph.ops if op.type in SPREADING and not large.isdisjoint(op.inputs)]
     found = ((nodes[op.name], _fewer(nodes[op.name], large, steps)) for op in readers if op.name in nodes)
-    return tuple(_written(model.graph, node, fewer) for node, fewer in found if fewer)
+    read = {
+        value for op in readers if op.name in nodes for value in nodes[op.name].inputs if value is not None
+    }
+    written = tuple(_written(model.graph, node, fewer) for node, fewer in found if fewer)
+    for value in read:
+        _drop_unread(model.graph, value)
+    return written
 
 
 def _is_large(value: Value) -> bool:
@@ -82,6 +88,18 @@ def _written(graph: ir.Graph, node: ir.Node, fewer: dict[int, Array]) -> Written
     graph.insert_before(node, stands)
     ir.convenience.replace_all_uses_with(result, stands.outputs[0], replace_graph_outputs=True)
     return take_out(graph, [node], [stands], constants, str(node.name))
+
+
+def _drop_unread(graph: ir.Graph, value: ir.Value) -> None:
+    """Take out what made a value that nobody reads any more, and what made that."""
+    node = value.producer()
+    if node is not None and node.graph is graph and all(map(is_unread, node.outputs)):
+        before = tuple(filter(None, node.inputs))
+        graph.remove(node, safe=True)
+        for operand in before:
+            _drop_unread(graph, operand)
+    elif value.is_initializer() and not value.is_graph_input() and is_unread(value):
+        graph.initializers.pop(str(value.name), None)
 
 
 @dataclass(frozen=True, slots=True)

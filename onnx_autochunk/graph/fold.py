@@ -49,12 +49,17 @@ def run_time_ops(graph: Graph, *, fixed: bool = True) -> RunTime:
     return RunTime(Graph(numbered(kept), values, graph.inputs, graph.outputs), tuple(op.index for op in kept))
 
 
-def adds_nothing(op: Op, graph: Graph) -> bool:
-    """True for an addition of one constant zero, which ONNX Runtime leaves out."""
+def added_to_nothing(op: Op, graph: Graph) -> str | None:
+    """The operand to which an Add adds one constant zero, which ONNX Runtime leaves out; None for others."""
     if op.type != "Add":
-        return False
-    known = (graph.values[name].data for name in op.inputs if name in graph.values)
-    return any(data is not None and data.size == 1 and not data.any() for data in known)
+        return None
+    zeros = [name for name in op.inputs if name in graph.values and _is_zero(graph.values[name])]
+    return next((name for name in op.inputs if name not in zeros), None) if zeros else None
+
+
+def _is_zero(value: Value) -> bool:
+    data = value.data if value.origin is Origin.CONSTANT else None
+    return data is not None and data.size == 1 and not data.any()
 
 
 def _sized(graph: Graph) -> tuple[frozenset[str], frozenset[str]]:

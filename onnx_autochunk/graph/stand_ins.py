@@ -31,8 +31,8 @@ def write_out(loaded: Loaded, provider: str = "cpu") -> Loaded:
     repeat(model, repeats)
     changed = shapes.write_out(model, loaded.graph) | remade.write_out(model) | bool(repeats)
     changed |= provider == "cpu" and quantised.fuse(model)
-    written = (*fewer, *written_out(model))
-    return derived(loaded, model, written) if written or changed else loaded
+    written = written_out(model)
+    return derived(loaded, model, written, fewer) if written or changed or fewer else loaded
 
 
 def written_out(model: ir.Model) -> tuple[WrittenOut, ...]:
@@ -40,10 +40,19 @@ def written_out(model: ir.Model) -> tuple[WrittenOut, ...]:
     return (*einsum.write_out(model), *parts.write_out(model))
 
 
-def derived(loaded: Loaded, model: ir.Model, written: tuple[WrittenOut, ...]) -> Loaded:
-    """What stands for a model in plans: the same with some of it written out."""
+def derived(
+    loaded: Loaded, model: ir.Model, written: tuple[WrittenOut, ...], stays: tuple[WrittenOut, ...] = ()
+) -> Loaded:
+    """What stands for a model in plans: the same with some of it written out.
+
+    Args:
+        loaded: the model.
+        model: as written out.
+        written: what is put back where no region takes it in.
+        stays: what is not.
+    """
     new = derive(model, loaded.dims, dynamic=loaded.dynamic)
-    graph = replace(new.graph, originals=_originals(new.graph, loaded.graph, written))
+    graph = replace(new.graph, originals=_originals(new.graph, loaded.graph, (*stays, *written)))
     return replace(new, graph=graph, written=written, bodies=loaded.bodies, closed=loaded.closed)
 
 

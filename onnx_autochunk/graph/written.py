@@ -110,22 +110,7 @@ def put_back(
     for name in {name for one in written for name in one.constants}:
         if name in graph.initializers and is_unread(graph.initializers[name]):
             del graph.initializers[name]
-    for stub in (value for one in written for node in one.originals for value in node.inputs):
-        if stub is not None and stub.name in values:
-            _drop_unread(graph, values[stub.name])
     return replaced
-
-
-def _drop_unread(graph: ir.Graph, value: ir.Value) -> None:
-    """Take out what made a value that only originals read, and what made that."""
-    node = value.producer()
-    if node is not None and node.graph is graph and all(map(is_unread, node.outputs)):
-        before = tuple(filter(None, node.inputs))
-        graph.remove(node, safe=True)
-        for operand in before:
-            _drop_unread(graph, operand)
-    elif value.is_initializer() and not value.is_graph_input() and is_unread(value):
-        graph.initializers.pop(str(value.name), None)
 
 
 def _is_whole(one: WrittenOut, found: Sequence[ir.Node], homes: Mapping[ir.Node, Hashable]) -> bool:

@@ -4,8 +4,8 @@ Only what decides the peak of exported models is repeated here, so that the raw 
 to search on; a graph that ORT wrote itself passes unchanged. `MatMul, Add(bias)` -> one op that reads what
 both read.
 
-Source: onnxruntime/core/optimizer/constant_folding.cc, matmul_add_fusion.cc, matmul_scale_fusion.cc,
-gelu_fusion.cc, fast_gelu_fusion.cc and quick_gelu_fusion.cc.
+Source: onnxruntime/core/optimizer/constant_folding.cc, noop_elimination.cc, matmul_add_fusion.cc,
+matmul_scale_fusion.cc, gelu_fusion.cc, fast_gelu_fusion.cc and quick_gelu_fusion.cc.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from ..graph.fold import added_to_nothing
 from ..graph.half import lacks_kernel
 from ..graph.model import Graph, Op, Origin
 from .halves import Constants
@@ -34,7 +35,8 @@ def ops_as_run(graph: Graph, halves: Constants | None = None) -> tuple[Op | None
         2. A MatMul by a constant matrix joins the Add of a constant vector, any MatMul a Mul or Div by a
            scalar.
         3. The steps of Gelu and SiLU around one Tanh, Erf or Sigmoid become one op.
-        4. In float16 on the CPU, what lacks a kernel is not folded, a scalar that is cast is none, and only
+        4. An Add of one constant zero is left out: what reads its result reads the other operand.
+        5. In float16 on the CPU, what lacks a kernel is not folded, a scalar that is cast is none, and only
            a MatMul and an Add join unless a constant was converted.
 
     Args:
@@ -66,7 +68,24 @@ class _Rewrite:
                 self._join(op, run)
             elif op.type in CURVES and self._fuses():
                 self._join_activation(op, run)
-        return tuple(run)
+        return self._without_zeros(run)
+
+    def _without_zeros(self, run: Sequence[Op | None]) -> tuple[Op | None, ...]:
+        """Nothing runs where nothing is added; in their order, so that several in a row are left out."""
+        named = self.graph.results.union(*(op.captures for op in self.graph.ops))
+        stands: dict[str, str] = {}
+        ops: list[Op | None] = []
+        for op in run:
+            if op is None:
+                ops.append(None)
+            elif (same := added_to_nothing(op, self.graph)) is not None and op.outputs[0] not in named:
+                ops.append(None)
+                stands[op.outputs[0]] = stands.get(same, same)
+            elif stands.keys().isdisjoint(op.inputs):
+                ops.append(op)
+            else:
+                ops.append(replace(op, inputs=tuple(stands.get(name, name) for name in op.inputs)))
+        return tuple(ops)
 
     def _fuses(self) -> bool:
         return self.halves is None or self.halves.converted

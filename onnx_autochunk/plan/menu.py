@@ -69,7 +69,7 @@ def _chunkings(search: Search, region: Region, form: Form) -> tuple[Chunking, ..
 
 
 def _deep(search: Search, options: Sequence[Option], costs: Footprints) -> list[Option]:
-    """Those ways to cut a region whose chunks hold more inside than the loop does around them."""
+    """Those ways to cut a region whose chunks hold more than half of what the loop does around them."""
     return [option for option in options if costs[_is_even(search, option)].is_deep(option.chunking.length)]
 
 

@@ -70,8 +70,8 @@ class Footprint:
         return max(self.around + (chunk if self.overlaps else 0), self.loop + chunk)
 
     def is_deep(self, length: int) -> bool:
-        """True when the body holds more than is held around it."""
-        return self.body.at(length) > self.loop
+        """True when the body holds more than half of what is held around it."""
+        return 2 * self.body.at(length) > self.loop
 
     def feeder_bytes(self, at: int, length: int) -> int:
         """What is held while a feeder runs."""

@@ -62,6 +62,13 @@ RUNS = {
         "w",
         "FusedMatMul Add Softmax MatMul Exp",
     ),
+    "a_zero_between": (
+        f"({HEADS} q, float[1,8,64,1024] k, {HEADS} v) => ({HEADS} y)",
+        """s = Constant<value = float {0.125}>() z = Constant<value = float {0.0}>() a = MatMul(q, k)
+        c = Mul(a, s) f = Add(c, z) g = Add(z, f) p = Softmax(g) o = MatMul(p, v) e = Exp(o) y = Add(e, z)""",
+        "",
+        "FusedMatMul Softmax MatMul Exp Add",
+    ),
     "linear_into_the_result": (
         "(float[1,2048,64] x, float[64,4096] u, float[4096] b) => (float[1,2048,4096] y)",
         "e = Exp(x) a = MatMul(e, u) y = Add(a, b)",

@@ -121,8 +121,8 @@ def test_loops_inside_a_loop_survive() -> None:
     first, second = (ir.to_proto(weave(source, which)).SerializeToString() for which in (plan, back))
     assert first == second
     (inner, *_) = next(region for region in record["regions"] if region["inner"])["inner"]
-    inner["length"] = 1000
-    with pytest.raises(UsageError, match=r"regions\[\d\].inner\[0\].length is 1000, which is all of"):
+    inner["length"] = 10_000
+    with pytest.raises(UsageError, match=r"regions\[\d\].inner\[0\].length is 10000, which is all of"):
         restore(unsearched, FORMS, record)
     for region in record["regions"]:
         region["form"] = "unroll"
