@@ -8,7 +8,6 @@ every layer; an addition of one zero it leaves out (`fold.added_to_nothing`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
@@ -17,13 +16,14 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
-from .model import Graph, Origin, Value
+from .model import Graph
 from .written import WrittenOut, is_known, is_unread, shape_of, shared_constant, take_out
 
 Array = NDArray[np.generic]
 
 LEAST_BYTES = 2**20  # of a constant that is worth the trouble
 MOST_BYTES = 2**28  # of an initializer that is looked at
+MOST_ELEMENTS = 2**20  # that are computed
 SMALL_SHARE = 1 / 16  # of a constant: what is left of it is no larger
 # Every operand is spread to the shape of the result.
 SPREADING = frozenset(
@@ -36,24 +36,23 @@ def write_out(model: ir.Model, graph: Graph) -> tuple[WrittenOut, ...]:
     """Let ops read one step in place of all of them, in place.
 
     Args:
-        model: whose values have shapes.
+        model: whose values have shapes, its nodes in an order in which they can run.
         graph: what runs of it.
     """
-    steps, nodes = _Steps(), {node.name: node for node in model.graph}
-    large = {name for name, value in graph.values.items() if _is_large(value)}
-    readers = [op for op in graph.ops if op.type in SPREADING and not large.isdisjoint(op.inputs)]
-    found = ((nodes[op.name], _fewer(nodes[op.name], large, steps)) for op in readers if op.name in nodes)
-    read = {
-        value for op in readers if op.name in nodes for value in nodes[op.name].inputs if value is not None
-    }
-    written = tuple(_written(model.graph, node, fewer) for node, fewer in found if fewer)
+    nodes = {node.name: node for node in model.graph}
+    large = {name for name, value in graph.values.items() if value.nbytes >= LEAST_BYTES}
+    readers = [
+        nodes[op.name]
+        for op in graph.ops
+        if op.type in SPREADING and not large.isdisjoint(op.inputs) and op.name in nodes
+    ]
+    steps = _Steps(model.graph)
+    found = [(node, fewer) for node in readers if (fewer := _fewer(node, large, steps))]
+    read = {value for node, _ in found for value in node.inputs if value is not None}
+    written = tuple(_written(model.graph, node, fewer) for node, fewer in found)
     for value in read:
         _drop_unread(model.graph, value)
     return written
-
-
-def _is_large(value: Value) -> bool:
-    return value.origin is Origin.CONSTANT and value.nbytes >= LEAST_BYTES
 
 
 def _fewer(node: ir.Node, large: set[str], steps: _Steps) -> dict[int, Array]:
@@ -92,45 +91,54 @@ def _written(graph: ir.Graph, node: ir.Node, fewer: dict[int, Array]) -> Written
 
 def _drop_unread(graph: ir.Graph, value: ir.Value) -> None:
     """Take out what made a value that nobody reads any more, and what made that."""
-    node = value.producer()
-    if node is not None and node.graph is graph and all(map(is_unread, node.outputs)):
-        before = tuple(filter(None, node.inputs))
-        graph.remove(node, safe=True)
-        for operand in before:
-            _drop_unread(graph, operand)
-    elif value.is_initializer() and not value.is_graph_input() and is_unread(value):
-        graph.initializers.pop(str(value.name), None)
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        node = value.producer()
+        if node is not None and node.graph is graph and all(map(is_unread, node.outputs)):
+            waiting += filter(None, node.inputs)
+            graph.remove(node, safe=True)
+        elif value.is_initializer() and not value.is_graph_input() and is_unread(value):
+            graph.initializers.pop(str(value.name), None)
 
 
-@dataclass(frozen=True, slots=True)
 class _Steps:
-    """Constants with one step along every axis whose steps are all alike; what is found is kept."""
+    """Constants with one step along every axis whose steps are all alike."""
 
-    _known: dict[ir.Value, Array | None] = field(default_factory=dict)
+    def __init__(self, graph: ir.Graph) -> None:
+        """Follow what is made of constants alone."""
+        self._known: dict[ir.Value, Array | None] = {}
+        for node in graph:
+            made = node.op_type in POINTWISE or node.op_type == "Expand"
+            if made and node.domain in ("", "ai.onnx") and all(map(self._is_constant, node.inputs)):
+                self._known[node.outputs[0]] = self._made(node)
 
     def of(self, value: ir.Value) -> Array | None:
-        """A constant, with size 1 along those axes; None where it cannot be told cheaply."""
+        """A constant, with size 1 along those axes; None where it cannot be told cheaply, and for others."""
         if value not in self._known:
-            self._known[value] = self._found(value)
+            tensor = None if value.is_graph_input() else ir.convenience.get_const_tensor(value)
+            is_told = tensor is not None and _is_at_hand(tensor)
+            self._known[value] = _one_each(tensor.numpy()) if tensor is not None and is_told else None
         return self._known[value]
 
-    def _found(self, value: ir.Value) -> Array | None:
-        if value.is_graph_input():
-            return None
-        tensor = ir.convenience.get_const_tensor(value)
-        if tensor is not None:
-            return _one_each(tensor.numpy()) if _is_at_hand(tensor) else None
-        node = value.producer()
-        if node is None or node.domain not in ("", "ai.onnx") or not is_known(value):
-            return None
+    def _is_constant(self, value: ir.Value | None) -> bool:
+        if value is None or value.is_graph_input():
+            return False
+        return value in self._known or ir.convenience.get_const_tensor(value) is not None
+
+    def _made(self, node: ir.Node) -> Array | None:
+        result = node.outputs[0]
         operands = [None if operand is None else self.of(operand) for operand in node.inputs]
-        if node.op_type == "Expand" and operands[0] is not None:
-            return _with_rank(operands[0], len(shape_of(value)))
         known = [operand for operand in operands if operand is not None]
-        if node.op_type not in POINTWISE or len(known) < len(operands):
+        if len(known) < len(operands) or not is_known(result):
+            return None
+        shape = shape_of(result)
+        if node.op_type == "Expand":
+            return known[0].reshape((1,) * (len(shape) - known[0].ndim) + known[0].shape)
+        if prod(np.broadcast_shapes(*(operand.shape for operand in known))) > MOST_ELEMENTS:
             return None
         made = _called(node, known)
-        return made if made is not None and ir.DataType.from_numpy(made.dtype) == value.dtype else None
+        return made if made is not None and ir.DataType.from_numpy(made.dtype) == result.dtype else None
 
 
 def _is_at_hand(tensor: ir.TensorProtocol) -> bool:
@@ -150,10 +158,6 @@ def _one_each(array: Array) -> Array:
         if (first == last).all() and (first == bits).all():  # the first of them is soon told
             bits = first
     return bits.view(array.dtype)
-
-
-def _with_rank(array: Array, rank: int) -> Array:
-    return array.reshape((1,) * (rank - array.ndim) + array.shape)
 
 
 def _called(node: ir.Node, operands: list[Array]) -> Array | None:

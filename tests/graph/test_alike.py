@@ -110,6 +110,28 @@ def test_an_initializer_that_callers_may_replace_stays() -> None:
     assert not constants_read(write_out(load(made)).model)
 
 
+def test_a_mask_that_is_computed_in_each_run() -> None:
+    """ONNX Runtime has no kernel for it in float16 on the CPU."""
+    made = model(
+        """half = Cast<to=10>(x) all = Expand(seen, shape) mask = Where(all, none16, low16)
+        y16 = Add(half, mask) y = Cast<to=1>(y16)"""
+    )
+    for name, element in {"none16": 0, "low16": -6e4}.items():
+        made.graph.initializer.append(numpy_helper.from_array(np.array(element, np.float16), name))
+    before = load(made)
+    assert "Where" in [op.type for op in before.graph.ops]
+    after = write_out(before)
+    assert constants_read(after.model) == [(1, 1)]
+    np.testing.assert_allclose(run(ir.to_proto(after.model)), run(made), atol=2e-3)  # ORT drops some casts
+
+
+def test_a_long_chain_of_constants_is_followed() -> None:
+    chain = "".join(f" c{n + 1} = Identity(c{n})" for n in range(3000))
+    after = write_out(load(model(f"c0 = Neg(zeros){chain} y = Add(x, c3000)")))
+    assert constants_read(after.model) == [(1, 1)]
+    assert [node.op_type for node in after.model.graph] == ["Add"]
+
+
 @pytest.mark.parametrize("elements", ["float16", "bfloat16", "double", "int64", "uint8"])
 def test_elements_of_every_size(elements: str) -> None:
     zeros = np.zeros((T, T), ml_dtypes.bfloat16 if elements == "bfloat16" else elements)
