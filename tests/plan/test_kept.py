@@ -12,7 +12,7 @@ from onnx_autochunk.graph.model import Graph
 from onnx_autochunk.memory.lifetime import simulate
 from onnx_autochunk.plan.moved import materialise
 from tests.plan.graphs import loaded
-from tests.plan.test_candidates import WEIGHTS, X, alone, fresh, key, planner_of, written
+from tests.plan.test_candidates import WEIGHTS, X, all_different, alone, fresh, key, planner_of, written
 
 
 def caching(layers: int) -> Loaded:
@@ -43,8 +43,7 @@ def test_layers_are_searched_once_however_much_is_kept() -> None:
 def test_moved_candidates_hold_what_is_kept_where_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
     planner = planner_of(caching(5))
     moved = {key(materialise(c, planner.setting)): written(c, planner) for c in planner.candidates}
-    order = planner.setting.order
-    monkeypatch.setattr("onnx_autochunk.plan.candidates.signatures", lambda *_: list(range(len(order))))
+    monkeypatch.setattr("onnx_autochunk.plan.candidates.signatures", all_different)
     assert moved == {key(c.region): written(c, planner) for c in alone(planner)}
     for found in planner.candidates:
         kept = planner.lifetimes.kept_bytes[found.start]
