@@ -8,6 +8,7 @@ every layer; an addition of one zero it leaves out (`fold.added_to_nothing`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from .model import Graph
-from .written import WrittenOut, is_known, is_unread, shape_of, shared_constant, take_out
+from .written import Shape, WrittenOut, is_known, is_unread, shape_of, shared_constant, take_out
 
 Array = NDArray[np.generic]
 
@@ -57,13 +58,23 @@ def write_out(model: ir.Model, graph: Graph) -> tuple[WrittenOut, ...]:
 
 def _fewer(node: ir.Node, large: set[str], steps: _Steps) -> dict[int, Array]:
     """What a node can read in place of large operands; nothing where its result would be smaller."""
-    fewer: dict[int, Array] = {}
-    for at, value in enumerate(node.inputs):
-        array = None if value is None or value.name not in large else steps.of(value)
-        if array is not None and array.size <= SMALL_SHARE * prod(shape_of(value)):
-            fewer[at] = array
-    shapes = [fewer[at].shape if at in fewer else shape_of(value) for at, value in enumerate(node.inputs)]
-    return fewer if np.broadcast_shapes(*shapes) == shape_of(node.outputs[0]) else {}
+    operands = [value for value in node.inputs if value is not None]
+    if len(operands) < len(node.inputs) or not all(map(is_known, (*operands, *node.outputs))):
+        return {}
+    shapes, fewer = [shape_of(value) for value in operands], dict[int, Array]()
+    for at, value in enumerate(operands):
+        array = steps.of(value) if value.name in large else None
+        if array is not None and array.size <= SMALL_SHARE * prod(shapes[at]):
+            fewer[at], shapes[at] = array, array.shape
+    return fewer if _spread(shapes) == shape_of(node.outputs[0]) else {}
+
+
+def _spread(shapes: Iterable[Shape]) -> Shape | None:
+    """The shape that all are broadcast to; None where there is none."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        return None
 
 
 def _written(graph: ir.Graph, node: ir.Node, fewer: dict[int, Array]) -> WrittenOut:
@@ -135,7 +146,8 @@ class _Steps:
         shape = shape_of(result)
         if node.op_type == "Expand":
             return known[0].reshape((1,) * (len(shape) - known[0].ndim) + known[0].shape)
-        if prod(np.broadcast_shapes(*(operand.shape for operand in known))) > MOST_ELEMENTS:
+        spread = _spread(operand.shape for operand in known)
+        if spread is None or prod(spread) > MOST_ELEMENTS:
             return None
         made = _called(node, known)
         return made if made is not None and ir.DataType.from_numpy(made.dtype) == result.dtype else None

@@ -33,7 +33,8 @@ CONSTANTS = {
     "seen": np.ones((T, 1), bool), "columns": np.arange(T)[None], "few": np.array([40]),
     "zeros": np.zeros((T, T), np.float32), "rows": ONE_ROW.repeat(T, 0), "across": ONE_ROW.T.repeat(T, 1),
     "ones": np.ones((2, T, T), np.float32), "yes": np.ones((T, T), bool),
-    "almost": ALMOST, "signs": np.copysign(ALMOST * 0, 0.5 - ALMOST),
+    "wide": np.zeros((2, T * T), np.float32), "almost": ALMOST,
+    "signs": np.copysign(ALMOST * 0, 0.5 - ALMOST),
 }  # fmt: skip
 MASK = "all = Expand(seen, shape) mask = Where(all, none, low)"
 
@@ -59,6 +60,9 @@ AS_IT_IS = {
     "an axis of the result": "a = Mul(x, ones) y = ReduceSum<keepdims=0>(a, front)",
     "what does not spread": "y = MatMul(x, zeros)",
     "what an input decides": "e = Equal(x, none) mask = Where(e, low, none) y = Add(x, mask)",
+    "what has no known shape": """i = NonZero(x) c = Cast<to=1>(i) a = Add(c, wide)
+        y = Add(x, none)""",
+    "constants that do not fit": "bad = Add(zeros, ones) y = Add(x, none)",
     "what cannot be told": "turned = Transpose<perm=[1,0]>(zeros) y = Add(x, turned)",
 }
 
