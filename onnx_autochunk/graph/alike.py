@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import prod
-from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
+from .derive import has_elements
 from .model import Graph
-from .written import Shape, WrittenOut, is_known, is_unread, shape_of, shared_constant, take_out
+from .written import Shape, WrittenOut, copied, is_known, is_unread, shape_of, shared_constant, take_out
 
 Array = NDArray[np.generic]
 
@@ -85,16 +85,7 @@ def _written(graph: ir.Graph, node: ir.Node, fewer: dict[int, Array]) -> Written
         assert value is not None, "it is large"
         inputs[at] = step = shared_constant(graph, f"{value.name}/alike", ir.tensor(array, dtype=value.dtype))
         constants.append(step)
-    stands = ir.Node(
-        node.domain,
-        node.op_type,
-        inputs,
-        node.attributes.values(),
-        outputs=[ir.Value(name=result.name, type=result.type, shape=result.shape)],
-        name=node.name,
-        doc_string=node.doc_string,
-        metadata_props=dict(node.metadata_props),
-    )
+    stands = copied(node, inputs)
     graph.insert_before(node, stands)
     ir.convenience.replace_all_uses_with(result, stands.outputs[0], replace_graph_outputs=True)
     return take_out(graph, [node], [stands], constants, str(node.name))
@@ -155,9 +146,7 @@ class _Steps:
 
 def _is_at_hand(tensor: ir.TensorProtocol) -> bool:
     """False for strings, for what is very large, and for what the model comes without."""
-    if tensor.dtype == ir.DataType.STRING or tensor.nbytes > MOST_BYTES:
-        return False
-    return not isinstance(tensor, ir.ExternalTensor) or Path(tensor.path).stat().st_size > 0
+    return tensor.dtype != ir.DataType.STRING and tensor.nbytes <= MOST_BYTES and has_elements(tensor)
 
 
 def _one_each(array: Array) -> Array:

@@ -41,9 +41,12 @@ def _elements(model: ir.Model, name: str) -> NDArray[np.generic] | None:
     """Elements of an initializer; None where the model comes without them (`runtime.weightless`)."""
     value = model.graph.initializers.get(name)
     tensor = None if value is None else value.const_value
-    if tensor is None or (isinstance(tensor, ir.ExternalTensor) and not Path(tensor.path).stat().st_size):
-        return None
-    return _small_data(tensor)
+    return None if tensor is None or not has_elements(tensor) else _small_data(tensor)
+
+
+def has_elements(tensor: ir.TensorProtocol) -> bool:
+    """False for a weight that the model comes without."""
+    return not isinstance(tensor, ir.ExternalTensor) or Path(tensor.path).stat().st_size > 0
 
 
 def whole_graph(model: ir.Model) -> Graph:

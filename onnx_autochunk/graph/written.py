@@ -133,7 +133,7 @@ def _put_back(
         for stub in filter(None, original.inputs):
             if stub.name not in values:
                 values[stub.name] = _registered(graph, stub)
-        made.append(_copied(original, [stub and values[stub.name] for stub in original.inputs]))
+        made.append(copied(original, [stub and values[stub.name] for stub in original.inputs]))
         values |= {value.name: value for value in made[-1].outputs}
     graph.insert_before(parts[-1], made)
     for old in (value for node in parts for value in node.outputs):
@@ -151,10 +151,11 @@ def _registered(graph: ir.Graph, stub: ir.Value) -> ir.Value:
 
 
 def _detached(node: ir.Node) -> ir.Node:
-    return _copied(node, [value and _stub(value) for value in node.inputs])
+    return copied(node, [value and _stub(value) for value in node.inputs])
 
 
-def _copied(node: ir.Node, inputs: Sequence[ir.Value | None]) -> ir.Node:
+def copied(node: ir.Node, inputs: Sequence[ir.Value | None]) -> ir.Node:
+    """A node like this one that reads other values and is in no graph."""
     return ir.Node(
         node.domain,
         node.op_type,

@@ -72,15 +72,20 @@ class _Rewrite:
 
     def _without_zeros(self, run: Sequence[Op | None]) -> tuple[Op | None, ...]:
         """Nothing runs where nothing is added; in their order, so that several in a row are left out."""
+        zeros = {
+            op.index: same for op in run if op and (same := added_to_nothing(op, self.graph)) is not None
+        }
+        if not zeros:
+            return tuple(run)
         named = self.graph.results.union(*(op.captures for op in self.graph.ops))
         stands: dict[str, str] = {}
         ops: list[Op | None] = []
         for op in run:
             if op is None:
                 ops.append(None)
-            elif (same := added_to_nothing(op, self.graph)) is not None and op.outputs[0] not in named:
+            elif op.index in zeros and op.outputs[0] not in named:
                 ops.append(None)
-                stands[op.outputs[0]] = stands.get(same, same)
+                stands[op.outputs[0]] = stands.get(zeros[op.index], zeros[op.index])
             elif stands.keys().isdisjoint(op.inputs):
                 ops.append(op)
             else:

@@ -23,9 +23,8 @@ from onnx_autochunk.plan.setting import make_setting
 from onnx_autochunk.runtime.library import onnxruntime
 
 T, ROWS = 48, 1009
-ONE_ROW = np.where(np.arange(T) < 40, 0, -1e9).astype(np.float32)[
-    None
-]  # hides the last columns from every row
+# Hides the last columns from every row.
+ONE_ROW = np.where(np.arange(T) < 40, 0, -1e9).astype(np.float32)[None]
 ALMOST = np.zeros((T, T), np.float32)
 ALMOST[T // 2, 1] = 1
 CONSTANTS = {
