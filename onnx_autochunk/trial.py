@@ -29,8 +29,8 @@ from .verify.measure import PeakMeasurement, TimeMeasurement
 
 # Budgets that are tried, as shares of the one asked for, and of the least one.
 TIGHTENING = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
-LOOSENING = (1.03, 1.07, 1.12, 1.2, 1.3, 1.5)
-ABOUT = 1.05  # times what another framing of a plan holds is about as little: no reason for a slower one
+LOOSENING = (1.02, 1.04, 1.07, 1.12, 1.2, 1.3, 1.5)
+ABOUT = 1.05  # times what another plan holds, as emitted, is about as little: no reason for a slower one
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class Trials:
         return None
 
     def smallest_within(self, slowdown: float, limit: Burden | None = None) -> Trial | None:
-        """Of the plans within a predicted time ratio the one with the least peak as emitted.
+        """Of the plans within a predicted time ratio the one with about the least peak as emitted.
 
         If none of them changes anything, the fastest of those that are worth their trouble.
 
@@ -198,12 +198,12 @@ class Trials:
         drafts, slowest = [self._drafted(first)], max(slowdown, first.predicted_slowdown)
         for share in LOOSENING:
             budget_bytes = int(first.budget_bytes * share)
-            if budget_bytes >= min(draft.peak_bytes for draft in drafts):
+            if budget_bytes >= ABOUT * min(draft.peak_bytes for draft in drafts):
                 break  # as emitted, a plan holds more than its budget
             plan = self.planner.within(budget_bytes, limit)
             if plan is not None and plan.predicted_slowdown <= slowest:
                 drafts.append(self._drafted(plan))
-        best = least(drafts)
+        best = least(drafts, ABOUT)
         return None if best is None or best.oversize else self._emitted(best)
 
     def _drafted(self, plan: Plan) -> Draft:

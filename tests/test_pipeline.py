@@ -124,7 +124,7 @@ def test_nothing_is_changed_when_the_fastest_plan_is_too_slow(
     result = pipeline.run(model, Options(max_slowdown=3.0))
     mildest = trials.smallest_within(0.0)
     assert mildest is not None and mildest.predicted_peak_bytes in bench.attempts
-    assert 1 < len(bench.attempts) <= attempts.ATTEMPTS
+    assert 1 < len(bench.attempts) <= 2 * attempts.ATTEMPTS  # with a cache to count on, and without
     assert result.report.status is Status.UNCHANGED
     assert result.report.message.startswith("No plan stays within the time ratio: the closest takes ")
     assert result.report.message.endswith("would allow it.")
