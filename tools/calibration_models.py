@@ -36,6 +36,7 @@ COPY_NODES = 1 + 7 * len(LAYERS)  # with the Slice
 SCANNED = 4  # rows that a Scan reads
 WIDTH = 64  # elements of the values in bodies that measure overhead alone
 SOFTMAX_ROWS, SOFTMAX_COLUMNS = 256, 1024
+SCORES, SCORES_DEPTH = (256, 4096), 64  # rows, columns: more than the second-level cache holds
 HIDDEN = -1e30  # what masks add to what they hide
 SQUARE = 2.0  # a constant scalar: Pow has a kernel for it, and it is the usual exponent
 
@@ -110,6 +111,15 @@ def softmax_model(share: float) -> onnx.ModelProto:
     mask[:, : int(share * SOFTMAX_COLUMNS)] = HIDDEN
     nodes = [helper.make_node("Add", ["x", "mask"], ["m"]), helper.make_node("Softmax", ["m"], ["y"])]
     return _model(nodes, {"x": mask.shape}, {"y": mask.shape}, {"mask": mask})
+
+
+def scores_model(products: int) -> onnx.ModelProto:
+    """Rows of scores and their Softmax, as one product or more; one is split among threads by columns."""
+    rows, columns = SCORES
+    left = (products, rows // products, SCORES_DEPTH)
+    right, result = (products, SCORES_DEPTH, columns), (products, rows // products, columns)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["s"]), helper.make_node("Softmax", ["s"], ["y"])]
+    return _model(nodes, {"x": left, "w": right}, {"y": result}, {})
 
 
 def unrolled_model(count: int) -> onnx.ModelProto:

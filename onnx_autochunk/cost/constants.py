@@ -50,6 +50,8 @@ class Constants:
         element_s: seconds for each element, by op type; "" stands for every other op.
         strides: how often the excess is paid by kind of Transpose, which reads memory in leaps.
         span_s: seconds for each contiguous stretch of an operand that is broadcast.
+        handover_s: seconds for each byte of a product that one thread writes and another reads: nothing where
+            their cores share a cache.
         copies: seconds to copy a byte and to start one contiguous run, and how often the excess is paid for
             both, by kind of copy (`prices.COPIES`).
         iteration: what one more iteration costs, by form.
@@ -66,6 +68,7 @@ class Constants:
     element_s: Mapping[str, float]
     strides: Mapping[str, float]
     span_s: float
+    handover_s: float
     copies: Mapping[str, tuple[float, ...]]
     iteration: Mapping[str, Overhead]
     load: Mapping[str, Overhead]
@@ -92,14 +95,14 @@ def _assumed(profile: Mapping[str, Any]) -> dict[str, Any]:
     """Prices that nobody has measured: another provider's, but for what a call and an iteration cost.
 
     Those of a device that is `times_faster` weigh so many times more beside prices that stay as they are:
-    only the ratio of prices counts.
+    only the ratio of prices counts. Its threads share what they work on.
     """
     base, scale = read_profile(profile["like"]), profile["times_faster"]
     numbers = {
         "dispatch_s": profile["dispatch_s"] * scale,
         "iteration": {form: [base_s * scale, 0.0] for form, base_s in profile["iteration_s"].items()},
     }
-    return {**base, "provider": profile["provider"], "constants": base["constants"] | numbers}
+    return {**base, "provider": profile["provider"], "threads": 1, "constants": base["constants"] | numbers}
 
 
 def to_constants(profile: Mapping[str, Any]) -> Constants:
@@ -115,6 +118,7 @@ def to_constants(profile: Mapping[str, Any]) -> Constants:
         element_s=numbers["element_s"],
         strides=numbers["strides"],
         span_s=numbers["span_s"],
+        handover_s=numbers["handover_s"],
         copies={kind: tuple(pair) for kind, pair in numbers["copies"].items()},
         iteration={form: Overhead(*row) for form, row in numbers["iteration"].items()},
         load={form: Overhead(*row) for form, row in numbers["load"].items()},
@@ -130,7 +134,7 @@ def to_json(constants: Constants) -> dict[str, Any]:
         key: {form: list(row.values()) for form, row in numbers[key].items()}
         for key in ("iteration", "load", "resident")
     }
-    scalars = {key: _figures(numbers[key]) for key in ("dispatch_s", "span_s")}
+    scalars = {key: _figures(numbers[key]) for key in ("dispatch_s", "span_s", "handover_s")}
     tables = {
         "excess_s": excess,
         "product_s": {kind: [_figures(rate) for rate in row] for kind, row in constants.product_s.items()},

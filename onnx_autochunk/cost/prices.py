@@ -11,7 +11,7 @@ from .call import Call
 from .constants import Constants
 from .curve import Curve
 from .fused import is_absorbed, is_bias
-from .products import Move, Product
+from .products import PLAIN, Move, Product
 
 Price: TypeAlias = Callable[[Call, Constants], float]
 ITEM_BYTES = 4  # products are computed in float32, whatever the elements are stored as
@@ -169,7 +169,7 @@ def product(find: Callable[[Call], Product | None]) -> Price:
         found = find(call)
         if found is None:
             return other(call, constants)
-        seconds = multiply(found, call.touched_bytes(), constants)
+        seconds = multiply(found, call.touched_bytes(), constants) + handover(found, call, constants)
         return seconds + bias(call, constants) if has_bias(call) else seconds
 
     return price
@@ -183,10 +183,18 @@ def has_bias(call: Call) -> bool:
 def multiply(found: Product, touched: int, constants: Constants) -> float:
     """Seconds of a matrix product that touches so many bytes."""
     features = (*products.features(found), *fetches(found, touched, constants.excess_s))
-    seconds = dot(constants.product_s[found.kind], features)
+    seconds = dot(constants.product_s[found.kind], features) * found.share(constants.threads)
     if found.moved:
         seconds += dot(constants.moves, moving(found, touched, constants.excess_s))
     return seconds
+
+
+def handover(found: Product, call: Call, constants: Constants) -> float:
+    """Seconds on top for what one thread writes and another reads, as far as that finds it in the cache."""
+    if not (found.is_handed_over(constants.threads) and call.op.outputs[0] in call.graph.consumers):
+        return 0.0
+    written, excess_s = call.result_bytes(), constants.excess_s
+    return written * constants.handover_s * (1 - excess_s(written) / max(*excess_s.heights, 1e-15))
 
 
 def fetches(found: Product, touched: int, excess_s: Curve) -> tuple[float, ...]:
@@ -218,8 +226,8 @@ def attention(call: Call, constants: Constants) -> float:
     heads = query[1] if len(query) == 4 else call.op.integer("num_heads", call.op.integer("q_num_heads", 1))
     depths = [shape[-1] if len(shape) == 4 else shape[-1] // max(1, heads) for shape in (query, value)]
     batch, rows, columns = query[0] * heads, query[-2], key[-2]
-    scores = Product("plain", batch, rows, columns, depths[0])
-    mixed = Product("plain", batch, rows, depths[1], columns)
+    scores = Product(PLAIN, batch, rows, columns, depths[0])
+    mixed = Product(PLAIN, batch, rows, depths[1], columns)
     touched = call.touched_bytes()
     seconds = sum(multiply(p, touched, constants) for p in (scores, mixed))
     return seconds + batch * rows * columns * constants.element_s["Softmax"]

@@ -3,7 +3,8 @@
 `[12, 64, 64] x [12, 64, 4096]` -> Product("plain", batch=12, m=64, n=4096, k=64)
 
 Source: onnxruntime/core/mlas/lib/sgemm.cpp: a right operand that is not constant is packed again at every
-call; that, and reading it, is what a few rows cannot pay for.
+call; that, and reading it, is what a few rows cannot pay for. MlasGemmBatch: with fewer products than threads
+each is split, by columns where these are more than the rows.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ LANES = 16  # columns that a kernel computes at once
 PANEL_COLUMNS = 128
 PANEL_DEPTHS = 256
 PACKED, UNPACKED = "packed", "unpacked"  # the one right matrix: when the model is loaded, or at every call
+PLAIN = "plain"  # a right matrix for each left one
 RIGHT = {kind.integer: kind.operands[1][0] for kind in KINDS if len(kind.operands) > 1}
 NEAR_ELEMENTS = 1 << 19  # right elements that stay in the second-level cache from call to call
 
@@ -66,6 +68,19 @@ class Product(NamedTuple):
         """True when right operands come from beyond the second-level cache."""
         return self.right > NEAR_ELEMENTS
 
+    def share(self, threads: int) -> float:
+        """What the busiest thread does over an even part: where there are enough, products go out whole."""
+        if self.kind != PLAIN or self.batch < threads:
+            return 1.0
+        return -(-self.batch // threads) * threads / self.batch
+
+    def is_handed_over(self, threads: int) -> bool:
+        """True where threads compute columns of the same rows: who reads these then waits for other cores.
+
+        With weights, where hundreds of elements go into each result, the wait hides behind the arithmetic.
+        """
+        return self.kind == PLAIN and self.batch < threads and self.n > self.m
+
     @property
     def fetched(self) -> tuple[int, int]:
         """Left elements, once for each panel of columns; result elements, once for each panel of `k`.
@@ -99,7 +114,7 @@ def matmul(call: Call) -> Product | None:
         return Product(_kind(call), 1, prod(left[:-1]), columns, left[-1])
     batch = max(prod(left[:-2]), prod(right[:-2]))
     rows = left[-2] if len(left) > 1 else 1
-    return Product("plain" if rows > 1 else "vector", batch, rows, columns, left[-1])
+    return Product(PLAIN if rows > 1 else "vector", batch, rows, columns, left[-1])
 
 
 def gemm(call: Call) -> Product | None:
@@ -158,7 +173,7 @@ def einsum(call: Call) -> Product | None:
         for kind in Move
         if kind is not Move.NOTHING
     )
-    return Product("plain", batch, m, n, k, moved)
+    return Product(PLAIN, batch, m, n, k, moved)
 
 
 class _Roles(NamedTuple):

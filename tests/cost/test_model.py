@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -16,6 +17,7 @@ from onnx_autochunk.graph.model import Graph
 from tests.cost.graphs import Node, Shape, attention, graph, mlp, other_profile, seconds
 
 MODEL = CostModel.load()
+APART = CostModel(replace(MODEL.constants, handover_s=1e-10))  # two threads whose cores share no cache
 ROWS = (8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 
 
@@ -64,6 +66,31 @@ def test_elements_cost_more_beyond_the_cache() -> None:
 def test_without_a_cache_a_byte_costs_what_it_costs_beyond_it() -> None:
     excess, without = MODEL.constants.excess_s, MODEL.uncached().constants.excess_s
     assert without(1) == without(1 << 40) == excess(1 << 40) > excess(1)
+
+
+def _product(heads: int, rows: int, columns: int = 4096, depth: int = 64, reader: bool = True) -> float:
+    """Time of a product on two threads for each head and row."""
+    shape = (heads, rows, columns)
+    nodes = [("MatMul", "q k", "s"), *([("Identity", "s", "y")] if reader else [])]
+    made = graph({"q": (heads, rows, depth), "k": (heads, depth, columns)}, {}, nodes, s=shape, y=shape)
+    return APART.op_seconds(made.ops[0], made, made.shape) / heads / rows
+
+
+def test_rows_that_threads_share_cost_more_than_those_of_their_own() -> None:
+    """As measured: 8.7 microseconds a row and head with one head at a time, 6.2 with two (ADR 17)."""
+    assert APART.constants.threads == 2
+    assert _product(1, 256) > 1.3 * _product(2, 256)
+    assert _product(1, 256, reader=False) < 1.1 * _product(2, 256)
+
+
+def test_nothing_is_waited_for_beyond_the_cache_or_where_rows_are_split() -> None:
+    assert _product(1, 4096, columns=65536) == pytest.approx(_product(1, 4096, 65536, reader=False))
+    assert _product(1, 4096, columns=2048) == _product(1, 4096, columns=2048, reader=False)
+
+
+def test_three_products_on_two_threads_take_as_long_as_four() -> None:
+    three, four = 3 * _product(3, 64), 4 * _product(4, 64)
+    assert three == pytest.approx(four, rel=0.02)
 
 
 def test_unknown_op_costs_about_what_reading_and_writing_does() -> None:

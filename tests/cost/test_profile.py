@@ -35,6 +35,7 @@ def test_prices_of_cuda_are_assumed_to_be_the_cpus_with_dearer_calls() -> None:
     assert cuda.provider == "cuda"
     assert cuda.dispatch_s == pytest.approx(200 * 6e-6)
     assert cuda.iteration["scan"].base_s == pytest.approx(200 * 3e-5)
+    assert (cuda.threads, cpu.threads) == (1, 2)
     assert (cuda.product_s, cuda.excess_s, cuda.load) == (cpu.product_s, cpu.excess_s, cpu.load)
 
 
