@@ -29,8 +29,8 @@ from .verify.measure import PeakMeasurement, TimeMeasurement
 
 # Budgets that are tried, as shares of the one asked for, and of the least one.
 TIGHTENING = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
-LOOSENING = (1.02, 1.04, 1.07, 1.12, 1.2, 1.3, 1.5)
-ABOUT = 1.05  # times what another plan holds, as emitted, is about as little: no reason for a slower one
+LOOSENING = (1.02, 1.04, 1.07, 1.1, 1.2, 1.3, 1.5)
+ABOUT = 1.1  # times what another plan holds, as emitted, is about as little: no reason for a slower one
 
 
 @dataclass(frozen=True, slots=True)
