@@ -45,6 +45,7 @@ from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.cost.points import Point, from_json
 from onnx_autochunk.cost.points import to_json as point_to_json
 from onnx_autochunk.cost.prices import ITEM_BYTES
+from onnx_autochunk.cost.products import PLAIN
 from onnx_autochunk.runtime.library import onnxruntime
 from onnx_autochunk.runtime.session import default_options, open_session, runner
 from onnx_autochunk.verify.measure import measure_peak
@@ -52,6 +53,7 @@ from tools.calibration_models import (
     COPY_NODES,
     LAYERS,
     SCORES,
+    SCORES_DEPTH,
     SOFTMAX_COLUMNS,
     SOFTMAX_ROWS,
     chain_model,
@@ -138,13 +140,16 @@ def calibrate(
         load=_load(folder),
         resident=_resident(folder),
         masked_s=max(0.0, masked - open_) / (MASKED_SHARE * SOFTMAX_ROWS * SOFTMAX_COLUMNS),
-        handover_s=_handover(folder, threads) if alone else 0.0,
+        handover_s=0.0,
     )
+    if alone and (waiting_s := _waiting(folder, threads)):
+        beside_s = SCORES_DEPTH * constants.product_s[PLAIN][0] / ITEM_BYTES
+        constants = replace(constants, handover_s=beside_s + waiting_s)
     return points, constants
 
 
-def _handover(folder: Path, threads: int) -> float:
-    """Seconds for each byte of scores that one thread writes and another reads; their own ones cost nothing.
+def _waiting(folder: Path, threads: int) -> float:
+    """Seconds on top for each byte of scores that one thread writes and another reads.
 
     By the rounds in which the cores were farthest apart: the host of a virtual machine moves them about.
     """

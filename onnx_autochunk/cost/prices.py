@@ -190,11 +190,16 @@ def multiply(found: Product, touched: int, constants: Constants) -> float:
 
 
 def handover(found: Product, call: Call, constants: Constants) -> float:
-    """Seconds on top for what one thread writes and another reads, as far as that finds it in the cache."""
+    """Seconds on top for what one thread writes and another reads, as far as that finds it in the cache.
+
+    Lines come from core to core while the product is computed; what takes longer than that is waited for.
+    """
     if not (found.is_handed_over(constants.threads) and call.op.outputs[0] in call.graph.consumers):
         return 0.0
     written, excess_s = call.result_bytes(), constants.excess_s
-    return written * constants.handover_s * (1 - excess_s(written) / max(*excess_s.heights, 1e-15))
+    behind_s = products.features(found)[0] * constants.product_s[found.kind][0]
+    is_cached = 1 - excess_s(written) / max(*excess_s.heights, 1e-15)
+    return max(0.0, written * constants.handover_s - behind_s) * is_cached
 
 
 def fetches(found: Product, touched: int, excess_s: Curve) -> tuple[float, ...]:

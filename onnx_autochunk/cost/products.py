@@ -75,11 +75,8 @@ class Product(NamedTuple):
         return -(-self.batch // threads) * threads / self.batch
 
     def is_handed_over(self, threads: int) -> bool:
-        """True where threads compute columns of the same rows: who reads these then waits for other cores.
-
-        With weights, where hundreds of elements go into each result, the wait hides behind the arithmetic.
-        """
-        return self.kind == PLAIN and self.batch < threads and self.n > self.m
+        """True where threads compute columns of the same rows: who reads these then waits for other cores."""
+        return self.kind in (PACKED, UNPACKED, PLAIN) and self.batch < threads and self.n > self.m
 
     @property
     def fetched(self) -> tuple[int, int]:
