@@ -44,8 +44,8 @@ from onnx_autochunk.cost.fit import fit
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.cost.points import Point, from_json
 from onnx_autochunk.cost.points import to_json as point_to_json
-from onnx_autochunk.cost.prices import ITEM_BYTES
-from onnx_autochunk.cost.products import PLAIN
+from onnx_autochunk.cost.prices import ITEM_BYTES, multiply
+from onnx_autochunk.cost.products import PLAIN, Product
 from onnx_autochunk.runtime.library import onnxruntime
 from onnx_autochunk.runtime.session import default_options, open_session, runner
 from onnx_autochunk.verify.measure import measure_peak
@@ -143,8 +143,7 @@ def calibrate(
         handover_s=0.0,
     )
     if alone and (waiting_s := _waiting(folder, threads)):
-        beside_s = SCORES_DEPTH * constants.product_s[PLAIN][0] / ITEM_BYTES
-        constants = replace(constants, handover_s=beside_s + waiting_s)
+        constants = replace(constants, handover_s=_product(constants) + waiting_s)
     return points, constants
 
 
@@ -158,6 +157,13 @@ def _waiting(folder: Path, threads: int) -> float:
     )
     rounds = [_median(others) - _median(own) for _ in range(ROUNDS)]
     return max(0.0, quantiles(rounds, n=10)[-1]) / (ITEM_BYTES * prod(SCORES))
+
+
+def _product(constants: Constants) -> float:
+    """Seconds for each byte of the scores as a product of one's own."""
+    rows, columns = SCORES
+    nbytes = ITEM_BYTES * rows * columns
+    return multiply(Product(PLAIN, 1, rows, columns, SCORES_DEPTH), nbytes, constants) / nbytes
 
 
 def _median(run: Run) -> float:

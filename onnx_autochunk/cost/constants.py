@@ -50,8 +50,8 @@ class Constants:
         element_s: seconds for each element, by op type; "" stands for every other op.
         strides: how often the excess is paid by kind of Transpose, which reads memory in leaps.
         span_s: seconds for each contiguous stretch of an operand that is broadcast.
-        handover_s: seconds for each byte of a product that one thread writes and another reads, beside the
-            arithmetic; nothing where their cores share a cache.
+        handover_s: seconds that a product takes at least for each byte that one thread writes and another
+            reads; nothing where their cores share a cache.
         copies: seconds to copy a byte and to start one contiguous run, and how often the excess is paid for
             both, by kind of copy (`prices.COPIES`).
         iteration: what one more iteration costs, by form.

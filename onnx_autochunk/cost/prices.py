@@ -169,7 +169,8 @@ def product(find: Callable[[Call], Product | None]) -> Price:
         found = find(call)
         if found is None:
             return other(call, constants)
-        seconds = multiply(found, call.touched_bytes(), constants) + handover(found, call, constants)
+        seconds = multiply(found, call.touched_bytes(), constants)
+        seconds += handover(found, seconds, call, constants)
         return seconds + bias(call, constants) if has_bias(call) else seconds
 
     return price
@@ -189,17 +190,16 @@ def multiply(found: Product, touched: int, constants: Constants) -> float:
     return seconds
 
 
-def handover(found: Product, call: Call, constants: Constants) -> float:
+def handover(found: Product, seconds: float, call: Call, constants: Constants) -> float:
     """Seconds on top for what one thread writes and another reads, as far as that finds it in the cache.
 
-    Lines come from core to core while the product is computed; what takes longer than that is waited for.
+    Lines come from core to core while the product is computed, in `seconds`; what takes longer is waited for.
     """
     if not (found.is_handed_over(constants.threads) and call.op.outputs[0] in call.graph.consumers):
         return 0.0
     written, excess_s = call.result_bytes(), constants.excess_s
-    behind_s = products.features(found)[0] * constants.product_s[found.kind][0]
     is_cached = 1 - excess_s(written) / max(*excess_s.heights, 1e-15)
-    return max(0.0, written * constants.handover_s - behind_s) * is_cached
+    return max(0.0, written * constants.handover_s - seconds) * is_cached
 
 
 def fetches(found: Product, touched: int, excess_s: Curve) -> tuple[float, ...]:
