@@ -9,7 +9,7 @@ from dataclasses import replace
 import onnx
 import pytest
 
-from onnx_autochunk import attempts, pipeline
+from onnx_autochunk import attempts, pipeline, trial
 from onnx_autochunk.emit.weave import METADATA
 from onnx_autochunk.errors import BudgetError, VerificationError
 from onnx_autochunk.graph.load import load
@@ -107,8 +107,9 @@ def test_a_miss_by_any_amount_leads_to_a_milder_plan(
     [(7.0, 2.5, 2.99), (3.2, 3.1, 2.5, 2.99), (7.0, 2.5, 3.1, 2.99)],
 )
 def test_plans_between_those_that_missed_and_those_that_kept_are_tried(
-    ratios: tuple[float, ...], bench: Bench, model: onnx.ModelProto
+    ratios: tuple[float, ...], bench: Bench, model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(trial, "ABOUT", 1.0)  # no two plans are about as small: there is one between
     bench.ratio = lambda attempt, _: ratios[attempt - 1]
     report = pipeline.run(model, Options(max_slowdown=3.0)).report
     assert (report.status, report.slowdown_measured) == (Status.CHUNKED, 2.99)

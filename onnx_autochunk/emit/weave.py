@@ -32,6 +32,7 @@ from .splice import replace_region
 from .sweep import SWEEP_OPSET
 
 METADATA = "onnx_autochunk.plan"
+WEIGHTS_IR = 4  # from this version on weights need not be inputs as well, which those of bodies cannot be
 Places: TypeAlias = dict[ir.Node, tuple[int, int]]
 
 
@@ -98,6 +99,7 @@ def finish(model: ir.Model, provider: str = "cpu") -> ir.Model:
     if provider == "cpu":
         keep_epsilons(model.graph)
     drop_unread_weights(model)
+    model.ir_version = max(model.ir_version, WEIGHTS_IR)
     return model
 
 

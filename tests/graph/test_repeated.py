@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import onnx_ir as ir
+from numpy.typing import NDArray
 from onnx import parser
 
 from onnx_autochunk.api import autochunk
-from tests.emit.regions import check_close, outputs_of
+from tests.emit.regions import outputs_of
 
 T = 1024
 LAYER = """{y}t = Transpose<perm=[1,0]>({x}) {y}s = MatMul({x}, {y}t) {y}a = Add({y}s, mask)
@@ -27,5 +28,17 @@ def test_no_layer_keeps_the_mask_of_an_input_for_the_next() -> None:
     assert peak is not None and peak < T * T * 4
     made = ir.to_proto(result.model)
     onnx.checker.check_model(made, full_check=True)
-    check_close(outputs_of(made)["z"], outputs_of(model)["z"])
-    assert np.isfinite(outputs_of(made)["z"]).all()
+    exact = _exact()
+    ours, theirs = (np.abs(outputs_of(one)["z"] - exact).max() for one in (made, model))
+    assert ours < 2 * theirs < 2e-3  # layers without a scale sharpen what rounding leaves
+
+
+def _exact() -> NDArray[np.float64]:
+    """In float64, what the model gives for the inputs of `outputs_of`."""
+    generator = np.random.default_rng(1)
+    x, shown = (generator.standard_normal(s, np.float32).astype(np.float64) for s in ((T, 8), (T,)))
+    for _ in "abcz":
+        scores = x @ x.T + np.outer(shown, shown)
+        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        x = shares / shares.sum(axis=1, keepdims=True) @ x
+    return x
