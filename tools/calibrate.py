@@ -31,15 +31,7 @@ from typing import Any
 import onnx
 
 from onnx_autochunk.cost.cases import cases
-from onnx_autochunk.cost.constants import (
-    SCHEMA,
-    Constants,
-    Holding,
-    Overhead,
-    read_profile,
-    to_constants,
-    to_json,
-)
+from onnx_autochunk.cost.constants import SCHEMA, Constants, Holding, Overhead, read_profile, to_json
 from onnx_autochunk.cost.fit import fit
 from onnx_autochunk.cost.model import CostModel
 from onnx_autochunk.cost.points import Point, from_json
@@ -79,6 +71,7 @@ LONG_S = 0.005  # long enough for every thread to get its part of a call, whatev
 HELPED_S = 0.2
 MASKED_SHARE = 0.5
 ROUNDS, ROUND_RUNS = 60, 50
+SCORES_BYTES = ITEM_BYTES * prod(SCORES)
 WIDTHS = (64, 512)  # of the rows of bodies that are loaded many times
 COPIES = (4, 132)  # of them: few and many
 FORMS = ("unroll", "sweep", "scan", "loop")
@@ -99,7 +92,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         points, constants = calibrate(Path(folder), args.threads, args.seconds, known, alone=args.alone)
     if before:
-        slower_s = max(constants.handover_s, to_constants(before).handover_s)
+        slower_s = max(constants.handover_s, before["constants"]["handover_s"])
         constants = replace(constants, handover_s=slower_s)
     meta = {"schema": SCHEMA, "onnxruntime": onnxruntime().__version__}
     profile = meta | to_json(constants) | {"points": [point_to_json(p) for p in points]}
@@ -140,7 +133,6 @@ def calibrate(
         load=_load(folder),
         resident=_resident(folder),
         masked_s=max(0.0, masked - open_) / (MASKED_SHARE * SOFTMAX_ROWS * SOFTMAX_COLUMNS),
-        handover_s=0.0,
     )
     if alone and (waiting_s := _waiting(folder, threads)):
         constants = replace(constants, handover_s=_product(constants) + waiting_s)
@@ -156,14 +148,12 @@ def _waiting(folder: Path, threads: int) -> float:
         opened(scores_model(products), folder, default_options(threads=threads)) for products in (threads, 1)
     )
     rounds = [_median(others) - _median(own) for _ in range(ROUNDS)]
-    return max(0.0, quantiles(rounds, n=10)[-1]) / (ITEM_BYTES * prod(SCORES))
+    return max(0.0, quantiles(rounds, n=10)[-1]) / SCORES_BYTES
 
 
 def _product(constants: Constants) -> float:
     """Seconds for each byte of the scores as a product of one's own."""
-    rows, columns = SCORES
-    nbytes = ITEM_BYTES * rows * columns
-    return multiply(Product(PLAIN, 1, rows, columns, SCORES_DEPTH), nbytes, constants) / nbytes
+    return multiply(Product(PLAIN, 1, *SCORES, SCORES_DEPTH), SCORES_BYTES, constants) / SCORES_BYTES
 
 
 def _median(run: Run) -> float:

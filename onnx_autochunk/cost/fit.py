@@ -59,7 +59,6 @@ def fit(
     load: Mapping[str, Overhead],
     resident: Mapping[str, Holding],
     masked_s: float,
-    handover_s: float,
 ) -> Constants:
     """Constants that the points agree with."""
     plain = [p for p in points if p.type == "Add" and p.operands[0] == p.operands[1]]
@@ -74,7 +73,7 @@ def fit(
         element_s={"": unit},
         strides={},
         span_s=0.0,
-        handover_s=handover_s,
+        handover_s=0.0,  # no single op shows it
         copies=_copies([p for p in points if p.type in COPIES], excess, dispatch_s),
         iteration=iteration,
         load=load,

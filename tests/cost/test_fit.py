@@ -32,7 +32,6 @@ def test_prices_come_back() -> None:
         load=truth.load,
         resident=truth.resident,
         masked_s=truth.element_s[MASKED],
-        handover_s=truth.handover_s,
     )
     ratios = {str(point): _price(point, fitted) / point.seconds for point in points}
     assert {name: ratio for name, ratio in ratios.items() if abs(ratio - 1) > 0.1} == {}
