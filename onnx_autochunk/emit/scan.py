@@ -3,9 +3,9 @@
     x [1, 4096, 768] -Reshape-> [32, 1, 128, 768] -Scan-> [32, 1, 128, 768] -Reshape-> [1, 4096, 768]
 
 Scan hands views of its inputs to the body and lets the body write into the output, so nothing is copied when
-the cut axis is outermost. Any other input is sliced inside the body, at a start that Scan hands in; any other
-output is transposed afterwards. Weights are captured, packed once, and no copy of the body costs time to
-load. Source: onnxruntime/core/providers/cpu/controlflow/scan_utils.cc.
+the cut axis is outermost. Any other input is copied inside the body, chunk by chunk, at a number or a start
+that Scan hands in; any other output is transposed afterwards. Weights are captured, packed once, and no copy
+of the body costs time to load. Source: onnxruntime/core/providers/cpu/controlflow/scan_utils.cc.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..graph.numbers import OPEN, open_shape
 from ..plan.plan import PlannedRegion
-from ..plan.price import is_view
+from ..plan.price import is_block, is_view
 from ..plan.region import Cut, in_front
 from ..plan.setting import dynamic_inside, make_setting, part_label
 from .body import Nest, Patched, Piece, Weaving, copy_ops, patched_operand
@@ -64,9 +64,10 @@ class Loop:
 
     def chunk(self, cut: Cut) -> ir.Value:
         """A chunk of an input, as the body sees it."""
-        even = not self.planned.chunking.tail
-        is_handed = is_view(self.weaving.graph, cut, even, self.weaving.provider)
-        return self._view(cut) if is_handed else self._slice(cut)
+        known = self.weaving.graph, cut, not self.planned.chunking.tail, self.weaving.provider
+        if is_view(*known):
+            return self._view(cut)
+        return self._block(cut) if is_block(*known) else self._slice(cut)
 
     def _view(self, cut: Cut) -> ir.Value:
         """Handed to the body as a view of the input."""
@@ -80,6 +81,15 @@ class Loop:
         if self.weaving.apart is None:
             return self.scope.reshape(value, shape, label)
         return self.weaving.apart.view(self.scope, value, shape, label)
+
+    def _block(self, cut: Cut) -> ir.Value:
+        """Picked by the body out of a view of the input that has an axis of chunks: all threads copy."""
+        value, axis, count = self.weaving.values[cut.value], cut.position.axis, self.planned.chunking.count
+        shape = self._chunk_shape(cut)
+        blocks = self.scope.reshape(value, (*shape[:axis], count, *shape[axis:]), f"{cut.value}/chunks")
+        number = self._handed(np.arange(count, dtype=np.int64), "number")
+        picked = self.body.value(f"{cut.value}/slice", value.dtype, shape)
+        return self.body.call("Gather", [blocks, number], picked, {"axis": axis})
 
     def _slice(self, cut: Cut) -> ir.Value:
         """Sliced by the body between bounds that are handed to it.

@@ -89,6 +89,16 @@ def is_view(graph: Graph, cut: Cut, even: bool, provider: str) -> bool:
     return even and hides and in_front(value, cut.position)
 
 
+def is_block(graph: Graph, cut: Cut, even: bool, provider: str) -> bool:
+    """True when chunks of an input that are no views of it are blocks of one: the chunks equal, no constant.
+
+    Gather copies blocks with all threads of the CPU, Slice with one. ORT would fold the view of a constant.
+
+    Source: onnxruntime/core/providers/cpu/tensor/gather.cc, slice.cc.
+    """
+    return even and provider == "cpu" and graph.values[cut.value].origin is not Origin.CONSTANT
+
+
 def footprint(
     graph: Graph,
     region: Region,

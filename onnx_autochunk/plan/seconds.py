@@ -16,7 +16,7 @@ from ..graph.model import Graph, Op
 from ..options import Form
 from .body import body_of
 from .chunking import Chunking, ladder
-from .price import is_view
+from .price import is_block, is_view
 from .region import Cut, Region, in_front
 from .rules import Rules
 
@@ -155,7 +155,8 @@ class Seconds:
         scan, graph, provider = form is Form.SCAN, self._graph, self._provider
         ins = [c for c in region.sliced if not (scan and is_view(graph, c, even, provider))]
         outs = [c for c in region.outputs if not (scan and even and self._front(c))]
-        return [self._move(CUT, cut) for cut in ins] + [self._move(JOIN, cut) for cut in outs]
+        kinds = [JOIN if scan and is_block(graph, cut, even, provider) else CUT for cut in ins]
+        return [*map(self._move, kinds, ins), *(self._move(JOIN, cut) for cut in outs)]
 
     def is_even(self, form: Form, chunking: Chunking) -> bool:
         """False where the form puts its results together in another way than with chunks of equal length."""

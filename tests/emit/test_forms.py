@@ -166,6 +166,24 @@ def test_an_even_scan_copies_only_what_is_not_in_front(name: str, kinds: set[str
     assert {node.op_type for node in proto.graph.node if node.name.startswith("chunk/")} == kinds
 
 
+@pytest.mark.parametrize(
+    ("name", "length", "kinds"),
+    [
+        ("an inner axis", 2, {"Gather"}),  # 10 rows in even chunks: blocks of a view, copied by all threads
+        ("an inner axis", 3, {"Slice"}),
+        ("columns of a weight", 4, {"Slice"}),  # a view of it would be folded, and held twice
+        ("one value along two axes", 4, {"Gather"}),  # the other is a view
+        ("rows behind a batch of one", 4, set()),
+    ],
+)
+def test_what_copies_the_chunks_of_a_scan(name: str, length: int, kinds: set[str]) -> None:
+    sample = SAMPLES[name]
+    loaded = sample.loaded()
+    proto = ir.to_proto(weave(loaded, plan_of(loaded, sample.stretches, Form.SCAN, length)))
+    found = {node.op_type for body in bodies(proto.graph) for node in body.node}
+    assert found & {"Gather", "Slice", "Split"} == kinds
+
+
 def test_slices_name_two_axes_so_that_none_become_one_split() -> None:
     sample = SAMPLES["rows behind a batch of one"]
     loaded = sample.loaded()

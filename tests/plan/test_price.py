@@ -22,7 +22,7 @@ from onnx_autochunk.plan.nest import COUNTS, Bodies
 from onnx_autochunk.plan.option import Nest, Option
 from onnx_autochunk.plan.plan import Nested, Plan
 from onnx_autochunk.plan.planner import Planner, make_planner
-from onnx_autochunk.plan.price import footprint, is_view
+from onnx_autochunk.plan.price import footprint, is_block, is_view
 from onnx_autochunk.plan.region import Cut, Region
 from onnx_autochunk.plan.rules import Rules
 from onnx_autochunk.plan.search import Search
@@ -222,7 +222,9 @@ def test_what_is_a_view(nodes: str, axis: int, name: str, view: bool, provider: 
     cut = next(cut for cut in region.sliced if cut.value == name)
     folded = name == "table" and provider == "cuda"
     assert is_view(graph, cut, even=True, provider=provider) == (view and not folded)
-    assert not is_view(graph, Cut(cut.value, cut.position), even=False, provider=provider)
+    assert is_block(graph, cut, even=True, provider=provider) == (provider == "cpu" and name != "table")
+    for kind in (is_view, is_block):
+        assert not kind(graph, Cut(cut.value, cut.position), even=False, provider=provider)
 
 
 def test_a_slice_that_is_a_view_of_short_chunks_only_is_a_copy() -> None:
