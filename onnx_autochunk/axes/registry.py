@@ -22,6 +22,7 @@ from onnx_autochunk.axes.factor import Mark, Patch, Rule, Window
 from onnx_autochunk.axes.fit import Shape, bind
 from onnx_autochunk.errors import RuleError
 from onnx_autochunk.graph.model import Graph, Op
+from onnx_autochunk.graph.quantised import STANDS_IN
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ def rule_for(op: Op, graph: Graph) -> Rule:
     answer = entry.make(node)
     made = answer if isinstance(answer, Rule) else _bound(answer, node)
     _check(made, node)
-    return made
+    return _undivided(made, node) if STANDS_IN in op.attributes else made
 
 
 def _bound(answer: str | Notation, node: Node) -> Rule:
@@ -213,6 +214,21 @@ def _bound(answer: str | Notation, node: Node) -> Rule:
             replace(f, patches=given.patches.get(f.name, ()), crop=f.name in given.crops) for f in factors
         )
     return Rule(factors, given.sizes)
+
+
+def _undivided(made: Rule, node: Node) -> Rule:
+    """Without the axes of operands that are dequantised outside: biases, and weights with several scales.
+
+    ONNX Runtime computes a group in integers where it finds DequantizeLinear in front of each operand, in
+    the same graph; a slice of what one gave it does not look through. Scales are single numbers.
+    """
+    dtypes = (node.graph.values[name].dtype if name else "" for name in node.op.inputs)
+    outside = [at for at, dtype in enumerate(dtypes) if dtype.startswith("float")]
+    factors = (
+        replace(factor, mark=Mark.WHOLE) if any(factor.operands[at] for at in outside) else factor
+        for factor in made.factors
+    )
+    return replace(made, factors=tuple(factors))
 
 
 def _check(made: Rule, node: Node) -> None:
