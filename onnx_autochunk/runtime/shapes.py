@@ -164,6 +164,37 @@ def _turned(node: ir.Node, side: str, shape: Shape) -> Shape:
     return shape
 
 
+def _windowed(node: ir.Node, shapes: list[Shape]) -> Shape:
+    """What ONNX infers for the standard operator of whole windows, channels in front."""
+    kind, places = WINDOWED[node.op_type]
+    is_last = node.attributes.get_int("channels_last", int(node.op_type.startswith("Nhwc")))
+    values, *weights = (shapes[place] for place in places)
+    operands = [(values[0], values[-1], *values[1:-1]) if is_last else values, *weights]
+    schema = onnx.defs.get_schema(kind)
+    proto = _as_standard(ir.to_proto(node), schema)
+    del proto.input[:], proto.output[1:]
+    proto.input.extend(f"operand{at}" for at in range(len(operands)))
+    types = [onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, shape) for shape in operands]
+    (found,) = onnx.shape_inference.infer_node_outputs(
+        schema, proto, dict(zip(proto.input, types, strict=True))
+    ).values()
+    first, channels, *window = (dim.dim_value for dim in found.tensor_type.shape.dim)
+    return (first, *window, channels) if is_last else (first, channels, *window)
+
+
+def _joined(node: ir.Node, shapes: list[Shape]) -> Shape:
+    """A scale and a zero point of the result, and three operands for each part."""
+    parts, shape = shapes[2::3], list(shapes[2])
+    axis = node.attributes.get_int("axis", 0)
+    shape[axis] = sum(part[axis] for part in parts)
+    return tuple(shape)
+
+
+def _gemm(node: ir.Node, shapes: list[Shape]) -> Shape:
+    left, right = (_turned(node, side, shapes[at]) for side, at in (("A", 0), ("B", 3)))
+    return left[0], right[1]
+
+
 def _by_columns(node: ir.Node, shapes: list[Shape]) -> Shape:
     return (*shapes[0][:-1], node.attributes.get_int("N", 0))
 
@@ -191,12 +222,20 @@ _SAME = (
     "SkipSimplifiedLayerNormalization GroupNorm SkipGroupNorm BiasSoftmax BiasAdd BiasDropout "
     "RotaryEmbedding QLinearSigmoid QLinearLeakyRelu QLinearSoftmax GroupQueryAttention"
 )
+# Of 8 bits, or with channels last: the standard operator, and which operands have its shapes.
+WINDOWED: Mapping[str, tuple[str, tuple[int, ...]]] = {
+    "QLinearConv": ("Conv", (0, 3)), "NhwcFusedConv": ("Conv", (0, 1)), "NhwcMaxPool": ("MaxPool", (0,)),
+    "QLinearAveragePool": ("AveragePool", (0,)), "QLinearGlobalAveragePool": ("GlobalAveragePool", (0,)),
+}  # fmt: skip
 _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(_SAME.split(), _same),
     **dict.fromkeys(("QLinearAdd", "QLinearMul"), _broadcast),
     **dict.fromkeys(
         ("FusedMatMul", "TransposeMatMul", "FusedMatMulActivation", *sorted(FLOAT_RESULTS)), _product
     ),
+    **dict.fromkeys(WINDOWED, _windowed),
+    "QLinearConcat": _joined,
+    "QGemm": _gemm,
     "MatMulNBits": _by_columns,
     "Attention": _attention,
     "MultiHeadAttention": _multi_head_attention,

@@ -12,6 +12,7 @@ import onnx_ir as ir
 import pytest
 from onnx import numpy_helper
 
+from onnx_autochunk.axes import Mark, rule_for
 from onnx_autochunk.emit.weave import weave
 from onnx_autochunk.graph.load import load
 from onnx_autochunk.graph.stand_ins import write_out
@@ -23,6 +24,7 @@ GROUP = """<ir_version: 10, opset_import: ["": 21]>
 g (float[1,8,8,8] x) => (float[1,8,8,8] y) {{
     xq = QuantizeLinear(x, s, z)  a = DequantizeLinear(xq, s, z)
     wd = DequantizeLinear(w, s, n)  cd = DequantizeLinear<axis=0>(c, s8, n8)
+    wv = DequantizeLinear<axis=1>(w, s8, n8)  fd = DequantizeLinear(c, s, n)  bd = DequantizeLinear(b, ss)
     {op}
     rq = QuantizeLinear(r, s, {zero})  y = DequantizeLinear(rq, s, {zero})
 }}"""
@@ -36,16 +38,20 @@ NUMBERS = {
     "c": RNG.integers(-99, 99, (8, 8, 1, 1), np.int8),
     "s8": np.linspace(0.01, 0.02, 8, dtype=np.float32),
     "n8": np.zeros(8, np.int8),
+    "b": RNG.integers(-999, 999, 8, np.int32),
+    "ss": np.float32(0.0004),
 }
 FUSED = {
     "MatMul": ("r = MatMul(a, wd)", "QLinearMatMul"),
     "MatMul of itself": ("r = MatMul(a, a)", "QLinearMatMul"),
+    "MatMul by columns with scales of their own": ("r = MatMul(a, wv)", "QLinearMatMul"),
     "Conv": ("r = Conv(a, cd)", "QLinearConv"),
     "Add": ("r = Add(a, wd)", "QLinearAdd"),
     "Mul": ("r = Mul(a, a)", "QLinearMul"),
     "Sigmoid": ("r = Sigmoid(a)", "QLinearSigmoid"),
     "LeakyRelu": ("r = LeakyRelu<alpha=0.3>(a)", "QLinearLeakyRelu"),
     "not quantised": ("p = MatMul(a, wd) r = Exp(p)", "MatMulIntegerToFloat"),
+    "Conv with a bias": ("r = Conv(a, fd, bd)", "QLinearConv"),
     "read elsewhere": ("r = Conv(a, cd) unread = Exp(r)", "Conv"),
 }
 
@@ -64,6 +70,24 @@ def _types(graph: onnx.GraphProto) -> Counter[str]:
 def test_a_group_is_one_op_while_plans_are_made(op: str, fused: str) -> None:
     types = {op.type for op in write_out(load(_model(op))).graph.ops}
     assert types - {"Exp"} == {"QuantizeLinear", fused, "DequantizeLinear"}
+
+
+@pytest.mark.parametrize(
+    ("op", "axes"),
+    [
+        ("r = MatMul(a, wd)", {0, 1, 2, 3}),
+        ("r = MatMul(a, wv)", {0, 1, 2}),
+        ("r = Conv(a, fd)", {0, 1, 2, 3}),
+        ("r = Conv(a, cd)", {0, 2, 3}),  # channels: a slice of what eight scales have dequantised
+        ("r = Conv(a, fd, bd)", {0, 2, 3}),  # likewise of the bias
+    ],
+)
+def test_what_stays_dequantised_is_not_cut(op: str, axes: set[int]) -> None:
+    graph = write_out(load(_model(op))).graph
+    (stand_in,) = (op for op in graph.ops if op.type.startswith("QLinear"))
+    rule = rule_for(stand_in, graph)
+    found = [factor.results[0] for factor in rule.factors if factor.mark is Mark.MAP]
+    assert {place.axis for place in found if place is not None} | {0} == axes
 
 
 def test_types_that_differ_are_no_group() -> None:

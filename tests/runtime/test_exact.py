@@ -21,6 +21,9 @@ WIDE = "(float[1,4096,256] x, float[256,1024] u, float[1024] b) => (float[1,4096
 HALF = WIDE.replace("float[", "float16[")
 BRANCH = "a = MatMul({0}, u) {1} = Add(a, b)"
 
+NUMBERS = "<float s = {0.1}, uint8 z = {128}, int8 n = {0}>"
+QUANTISED = "{0}q = QuantizeLinear({0}, s, z) {1} = DequantizeLinear({0}q, s, z)"
+
 # A signature, nodes, and the types of the ops that run; names are free to collide where ONNX allows it.
 GRAPHS = {
     "fused": (WIDE, "e = Exp(x) a = MatMul(e, u) c = Add(a, b) y = Exp(c)", "Exp Reshape Gemm Reshape Exp"),
@@ -47,6 +50,16 @@ GRAPHS = {
         "m = Where(u, b, b) a = Sigmoid(x) y = Add(a, m)",
         "Cast Sigmoid Cast Where Add Cast",
     ),
+    "eight_bits_with_channels_last": (
+        f"(float[1,16,32,32] x, int8[16,16,3,3] u) => (float[1,32,4,4] y, float[1,32,1,1] g) {NUMBERS}",
+        f"""{QUANTISED.format("x", "a")} w = DequantizeLinear(u, s, n)
+        c = Conv<pads=[1,1,1,1], strides=[2,2]>(a, w) {QUANTISED.format("c", "d")}
+        p = MaxPool<kernel_shape=[4,4], strides=[4,4]>(d) {QUANTISED.format("p", "q")}
+        m = AveragePool<kernel_shape=[4,4], strides=[4,4]>(d) {QUANTISED.format("m", "k")}
+        j = Concat<axis=1>(q, k) {QUANTISED.format("j", "y")}
+        h = GlobalAveragePool(y) {QUANTISED.format("h", "g")}""",
+        None,
+    ),
     "nothing_to_infer_from": (
         "(float[1,4096,64] x, float[1,1024,64] k) => (float[1,4096,64] y)",
         "q = Exp(x) z = com.microsoft.MultiHeadAttention<num_heads=4>(q, k, k) y = Exp(z)",
@@ -72,6 +85,15 @@ def test_every_value_of_orts_graph_has_a_shape(name: str) -> None:
     types = GRAPHS[name][2]
     assert types is None or [op.type for op in graph.ops] == types.split()
     assert _unknown(graph) == []
+
+
+def test_eight_bits_with_channels_last_have_the_shapes_of_a_run() -> None:
+    proto = _model("eight_bits_with_channels_last")
+    graph = optimized_graph(load(proto).model)
+    shapes = {op.type: graph.values[op.outputs[0]].shape for op in graph.ops}
+    assert shapes["QLinearConv"] == (1, 16, 16, 16)
+    assert (shapes["NhwcMaxPool"], shapes["QLinearAveragePool"]) == ((1, 4, 4, 16), (1, 16, 4, 4))
+    assert (shapes["QLinearConcat"], shapes["QLinearGlobalAveragePool"]) == ((1, 32, 4, 4), (1, 32, 1, 1))
 
 
 def _unknown(graph: Graph) -> list[str]:

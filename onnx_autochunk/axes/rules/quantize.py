@@ -52,7 +52,7 @@ def q_linear_conv(node: Node) -> Answer:
     kernel = node.shape(3)[2:]
     space = space_of(node, kernel)
     weight = term(["(g o)", "c", *(f"{word}!" for word in names(len(kernel), "t"))])
-    scale, point = ("(g o)" if prod(node.shape(index)) > 1 else "()" for index in (4, 5))
+    scale, point = ("(g o)" if prod(node.operands[index] or ()) > 1 else "()" for index in (4, 5))
     values = term(["n", in_channels(node, added=True), *space.inputs])
     operands = f"{values}, (), (), {weight}, {scale}, {point}, (), (), (g o)"
     return space.notation(f"{operands} -> {term(['n', '(g o)', *space.results])}", GROUPS)
