@@ -8,7 +8,10 @@ from pathlib import Path
 from shutil import copyfile
 
 import numpy as np
+import onnx
+import onnx.parser
 import pytest
+from onnx import numpy_helper
 
 from onnx_autochunk import autochunk
 from onnx_autochunk.report.record import Status
@@ -32,6 +35,39 @@ def source(request: pytest.FixtureRequest, exports: Path, tmp_path_factory: pyte
     copyfile(exported(request.param, exports), path)
     quantize.quantize(path, example.inputs)
     return path
+
+
+CONVOLUTIONS = """<ir_version: 10, opset_import: ["": 21]>
+g (float[1,8,96,80] x) => (float[1,8,96,80] y) {
+    xq = QuantizeLinear(x, s, z)  a = DequantizeLinear(xq, s, z)
+    w = DequantizeLinear<axis=0>(u, ss)  b = DequantizeLinear<axis=0>(o, tt)
+    c = Conv<pads=[1,1,1,1]>(a, w, b)  cq = QuantizeLinear(c, s, z)  d = DequantizeLinear(cq, s, z)
+    v = DequantizeLinear(p, s)  f = DequantizeLinear(q, t)
+    e = Conv<pads=[1,1,1,1]>(d, v, f)  eq = QuantizeLinear(e, s, z)  y = DequantizeLinear(eq, s, z)
+}"""
+
+
+@pytest.mark.parametrize("form", ["unroll", "auto"])
+def test_outputs_of_convolutions_with_several_scales_and_biases(form: str, tmp_path: Path) -> None:
+    rng, proto = np.random.default_rng(0), onnx.parser.parse_model(CONVOLUTIONS)
+    scales = np.linspace(0.001, 0.003, 128, dtype=np.float32)
+    numbers = {
+        "s": np.float32(0.02), "z": np.uint8(128), "t": np.float32(4e-4), "ss": scales, "tt": scales / 50,
+        "u": rng.integers(-99, 99, (128, 8, 3, 3), np.int8), "o": rng.integers(-9999, 9999, 128, np.int32),
+        "p": rng.integers(-9, 9, (8, 128, 3, 3), np.int8), "q": rng.integers(-999, 999, 8, np.int32),
+    }  # fmt: skip
+    proto.graph.initializer.extend(numpy_helper.from_array(np.array(a), name) for name, a in numbers.items())
+    result = autochunk(proto, max_slowdown=9, form=form, no_verify=True)
+    assert result.report.status is Status.CHUNKED
+    result.save(tmp_path / "out.onnx")
+    onnx.save(proto, tmp_path / "in.onnx")
+    feeds = random_inputs(read_specs(tmp_path / "in.onnx"), seed=1)
+    first, second = (
+        run(open_session(tmp_path / name, options=exact_options(threads=1)), feeds)["y"]
+        for name in ("in.onnx", "out.onnx")
+    )
+    assert np.unique(first).size > 50
+    np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("form", ["scan", "unroll", "sweep", "auto"])
