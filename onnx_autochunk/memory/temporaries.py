@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
 
-from ..graph.model import ITEM_BITS, Graph, Op, nbytes
+from ..graph.model import ITEM_BITS, Graph, Op, Origin, Value, nbytes
 from .einsum import einsum_elements
 
 Shapes: TypeAlias = Callable[[str], tuple[int, ...] | None]
@@ -50,9 +50,13 @@ class Call:
         """Bytes of an operand; 0 when it is absent or unknown."""
         return self._bytes(self._operand_name(index))
 
+    def value(self, index: int) -> Value | None:
+        """What is known of an operand; None when it is absent."""
+        return self.graph.values.get(self._operand_name(index))
+
     def operand_dtype(self, index: int) -> str:
         """Element type of an operand; empty when it is absent or unknown."""
-        value = self.graph.values.get(self._operand_name(index))
+        value = self.value(index)
         return "" if value is None else value.dtype
 
     def result_bytes(self) -> int:
@@ -79,6 +83,7 @@ class Call:
 
 
 FLOAT_BYTES = 4
+ADDRESS_BYTES = 8
 PRODUCT_BYTES = 88  # three offsets and the arguments of one product
 SCORES_BLOCK_BYTES = 1 << 19  # what flash attention keeps in the L2 cache, for one thread
 
@@ -147,6 +152,47 @@ def _conv_transpose(call: Call) -> int:
     if data is None or weight is None:
         return 0
     return call.item_bytes() * prod(weight[1:]) * prod(data[2:])
+
+
+def _integer_conv(call: Call) -> int:
+    """Of one image: the address of each element that a window sees, or columns and sums of 32 bits.
+
+    Addresses where weights are signed, constant and without zero points, in numbers that a kernel takes.
+    Channels in front are turned to the end and back.
+
+    Source: onnxruntime/core/providers/cpu/quantization/qlinearconv.cc, mlas/lib/convsym.cpp.
+    """
+    data, weight, result = call.operand(0), call.operand(3), call.shape_of(call.op.outputs[0])
+    if not data or not weight or not result:
+        return 0
+    last = call.integer("channels_last", 0)
+    pixels, window = prod(result[1:-1] if last else result[2:]), prod(weight[2:])
+    depthwise = weight[1] == 1 and weight[0] == call.integer("group", 1)
+    addressed = _is_symmetric(call, weight, depthwise=depthwise)
+    turned = 0 if last else prod(data[1:]) + prod(result[1:])
+    sums = 0 if addressed else FLOAT_BYTES * weight[0] * pixels
+    if depthwise or not _is_pointwise(call, window):
+        sums += window * pixels * (ADDRESS_BYTES if depthwise or addressed else weight[1])
+    return turned + sums
+
+
+def _is_symmetric(call: Call, weight: tuple[int, ...], *, depthwise: bool) -> bool:
+    """Whether ORT has packed the weights for a kernel that rounds at once."""
+    weights, zero = call.value(3), call.value(5)
+    if weights is None or weights.origin is not Origin.CONSTANT or weights.dtype == "uint8":
+        return False
+    if zero is not None and zero.data is not None and zero.data.any():
+        return False
+    outputs, inputs = weight[:2]
+    fits = outputs >= 16 and outputs % 8 == 0 and inputs % 4 == 0
+    return depthwise or (fits and call.integer("group", 1) == 1)
+
+
+def _is_pointwise(call: Call, window: int) -> bool:
+    """Whether a convolution reads each element once, where it lies."""
+    moves = [call.op.attributes.get(name, ()) for name in ("strides", "pads")]
+    strides, pads = (move if isinstance(move, tuple) else () for move in moves)
+    return window == 1 and all(step == 1 for step in strides) and not any(pads)
 
 
 def _einsum(call: Call) -> int:
@@ -229,6 +275,7 @@ CPU: Mapping[str, Rule] = {
     "Gemm": _gemm,
     **dict.fromkeys(("MatMul", "FusedMatMul", "com.microsoft.FusedMatMul"), _matmul),
     "QLinearMatMul": _integer_product,
+    **dict.fromkeys(("QLinearConv", "com.microsoft.QLinearConv"), _integer_conv),
     "ConvTranspose": _conv_transpose,
     "Attention": _attention,
     "com.microsoft.Attention": _packed_attention,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import onnx
 import pytest
 
 from onnx_autochunk.graph.load import load
@@ -9,7 +10,7 @@ from onnx_autochunk.memory.einsum import einsum_elements
 from onnx_autochunk.memory.kernels import alias_of, inplace_operands, temporary_bytes
 from onnx_autochunk.memory.lifetime import simulate
 from tests.memory import ort_truth
-from tests.memory.cases import model
+from tests.memory.cases import model, with_weights
 
 X = "float[1,8,1024,512]"
 M = "bool[1,8,1024,512]"
@@ -125,6 +126,28 @@ CASES = {
     ),
 }
 
+# The shapes of values, weights and result, the type and zero point of weights, and attributes.
+LAST, AROUND = "channels_last=1", "pads=[1,1,1,1]"
+CONVOLUTIONS = {
+    "by_address": ("1,512,512,32", "64,32,3,3", "1,512,512,64", "int8", 0, f"{LAST}, {AROUND}"),
+    "depthwise": ("1,512,512,64", "64,1,3,3", "1,512,512,64", "int8", 0, f"{LAST}, {AROUND}, group=64"),
+    "shifted": ("1,512,512,32", "64,32,3,3", "1,512,512,64", "int8", 7, f"{LAST}, {AROUND}"),
+    "of_three": ("2,512,512,3", "64,3,3,3", "2,256,256,64", "int8", 0, f"{LAST}, strides=[2,2], {AROUND}"),
+    "pointwise": ("1,512,512,32", "64,32,1,1", "1,512,512,64", "int8", 0, LAST),
+    "unsigned": ("1,512,512,32", "64,32,1,1", "1,512,512,64", "uint8", 0, LAST),
+    "in_front": ("1,32,512,512", "64,32,3,3", "1,64,512,512", "int8", 0, AROUND),
+}
+
+
+def _convolution(name: str) -> onnx.ModelProto:
+    values, weights, result, dtype, zero, attributes = CONVOLUTIONS[name]
+    domain = f"{MS}." if "last" in attributes else ""
+    scale = f"{QUANTIZED} m = Constant<value = {dtype} {{{zero}}}>()"
+    node = f"y = {domain}QLinearConv<{attributes}>(x, s, n, w, s, m, s, n)"
+    signature = f"(uint8[{values}] x, {dtype}[{weights}] w) => (uint8[{result}] y)"
+    return with_weights(model(signature, f"{scale} {node}"), "w")
+
+
 EINSUMS = [
     ("ij->ij", [(3, 4)], 0),
     ("ij->ji", [(3, 4)], 12),
@@ -138,6 +161,7 @@ EINSUMS = [
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     models = {name: model(*case) for name, case in CASES.items()}
+    models |= {name: _convolution(name) for name in CONVOLUTIONS}
     paths = ort_truth.save(models, tmp_path_factory.mktemp("kernels"))
     return dict(zip(paths, ort_truth.peaks(paths.values()), strict=True))
 
@@ -145,6 +169,13 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
 @pytest.mark.parametrize("name", CASES)
 def test_one_op_holds_its_result_and_its_temporaries(name: str, measured: dict[str, int]) -> None:
     assert simulate(load(model(*CASES[name])).graph).peak_bytes == pytest.approx(measured[name], rel=0.03)
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolutions_of_8_bits_hold_what_is_summed_or_where_it_lies(
+    name: str, measured: dict[str, int]
+) -> None:
+    assert simulate(load(_convolution(name)).graph).peak_bytes == pytest.approx(measured[name], rel=0.03)
 
 
 @pytest.mark.parametrize(("equation", "shapes", "elements"), EINSUMS)
