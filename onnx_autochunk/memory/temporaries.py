@@ -83,6 +83,7 @@ class Call:
 
 
 FLOAT_BYTES = 4
+SUM_BYTES = 4  # products of 8 bits are added up in 32
 ADDRESS_BYTES = 8
 PRODUCT_BYTES = 88  # three offsets and the arguments of one product
 SCORES_BLOCK_BYTES = 1 << 19  # what flash attention keeps in the L2 cache, for one thread
@@ -127,7 +128,7 @@ def _matmul(call: Call) -> int:
 
 def _integer_product(call: Call) -> int:
     """Sums of 32 bits, before they are rounded."""
-    return ITEM_BITS["int32"] // 8 * prod(call.shape_of(call.op.outputs[0]) or (0,))
+    return SUM_BYTES * prod(call.shape_of(call.op.outputs[0]) or (0,))
 
 
 def _gemm(call: Call) -> int:
@@ -170,7 +171,7 @@ def _integer_conv(call: Call) -> int:
     depthwise = weight[1] == 1 and weight[0] == call.integer("group", 1)
     addressed = _is_symmetric(call, weight, depthwise=depthwise)
     turned = 0 if last else prod(data[1:]) + prod(result[1:])
-    sums = 0 if addressed else FLOAT_BYTES * weight[0] * pixels
+    sums = 0 if addressed else SUM_BYTES * weight[0] * pixels
     if depthwise or not _is_pointwise(call, window):
         sums += window * pixels * (ADDRESS_BYTES if depthwise or addressed else weight[1])
     return turned + sums
